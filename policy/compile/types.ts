@@ -1,0 +1,82 @@
+/** What the compiler is told besides the policy: facts of the host (probed by cli/host) and the request (options). */
+import type { ExecPlan, SandboxPlan } from "../wire/wire.gen.ts";
+
+export type Arch = "x86_64" | "aarch64";
+
+export interface IdRange {
+  readonly start: number;
+  readonly count: number;
+}
+
+/** Where a per-run cgroup may be made, as found for the calling process. */
+export type CgroupFacts =
+  | { readonly kind: "none"; readonly reason: string }
+  | { readonly kind: "cgroup2"; readonly parent: string; readonly controllers: readonly string[] }
+  | {
+      readonly kind: "cgroup1";
+      readonly hierarchies: readonly { readonly parent: string; readonly controllers: readonly string[]; readonly swap: boolean }[];
+    };
+
+/** The host's /usr and what must accompany it (decision 9). Paths are absolute host paths that are also sandbox paths. */
+export interface HostRootfsFacts {
+  /** "/bin" -> "usr/bin": links of the root directory that point under /usr. */
+  readonly links: readonly { readonly path: string; readonly target: string }[];
+  /** Real directories outside /usr on hosts that are not usr-merged: bound read-only. */
+  readonly directories: readonly string[];
+  /** Files and directories of /etc bound read-only (linker cache, alternatives, certificates, time zone, targets of links under /usr). Never credentials. */
+  readonly etc: readonly { readonly path: string; readonly kind: "file" | "directory" }[];
+  /** Symlinks of /etc that are wanted as links ("/etc/localtime" -> "/usr/share/zoneinfo/UTC"). */
+  readonly etcLinks: readonly { readonly path: string; readonly target: string }[];
+}
+
+/** The top level of a `--rootfs DIR`. */
+export interface DirectoryRootfsFacts {
+  readonly path: string;
+  readonly entries: readonly { readonly name: string; readonly kind: "directory" | "file" | "symlink"; readonly target: string | null }[];
+}
+
+export interface HostFacts {
+  readonly arch: Arch;
+  readonly pageSize: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly userName: string;
+  readonly subordinate: {
+    readonly uids: readonly IdRange[];
+    readonly gids: readonly IdRange[];
+    readonly newuidmap: string | null;
+    readonly newgidmap: string | null;
+  };
+  readonly cgroup: CgroupFacts;
+  readonly hostRootfs: HostRootfsFacts | null;
+  readonly directoryRootfs: DirectoryRootfsFacts | null;
+  /** perf_event_open of an own task clock works for this user. */
+  readonly perfClock: boolean;
+  readonly onlineCpus: readonly number[];
+}
+
+/** What one run asks for beyond its profile; all host paths absolute. */
+export interface RunRequest {
+  readonly runId: string;
+  readonly command: readonly string[]; // never empty
+  readonly cwd: string | null; // -w
+  readonly env: readonly (readonly [string, string])[]; // -e, already looked up; later wins
+  readonly inherited: Readonly<Record<string, string>>; // values of process.inheritEnv found in the caller's environment
+  readonly user: { readonly uid: number; readonly gid: number | null } | null; // -u, numeric
+  readonly terminal: boolean;
+  readonly stdin: "null" | "pump";
+  readonly filesIn: readonly { readonly hostPath: string; readonly target: string; readonly mode: number }[]; // target relative to the work folder
+  readonly filesOut: readonly { readonly source: string; readonly hostPath: string; readonly maxBytes: number }[];
+  /** A host file shown read-only at /work/<name>, and the interpreter argv to put before it (empty: run it itself). */
+  readonly script: { readonly hostPath: string; readonly name: string } | null;
+}
+
+export interface LaunchPlan {
+  readonly sandbox: SandboxPlan;
+  readonly exec: ExecPlan;
+}
+
+export interface CompileWarning {
+  readonly limit: string | null;
+  readonly message: string;
+}

@@ -1,0 +1,37 @@
+/** Stable codes of everything that can go wrong on our side. Documented in docs/errors.md. */
+export const errorCodes = [
+  "usage", // bad option or argument
+  "profile-not-found",
+  "profile-unreadable",
+  "profile-invalid", // syntax, schema, cycle, contradiction
+  "limit-unenforceable", // a required limit has no mechanism on this host
+  "guard-unavailable", // a required guard (namespaces, Landlock, seccomp) is refused by this host
+  "rootfs-invalid",
+  "not-supported", // this build or host cannot do what was asked
+  "file-unreadable", // an input file of the caller
+  "file-unwritable", // a report or output destination
+  "root-refused", // started by root without an account to become
+  "launcher-failed", // the launcher could not be started or died
+  "sandbox-failed", // a step of the launcher failed
+  "start-failed", // the program could not be started
+  "cancelled",
+  "internal",
+] as const;
+export type ErrorCode = (typeof errorCodes)[number];
+
+export interface BelljarErrorOptions {
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** The one error class: what went wrong on our side, never what the program did. */
+export class BelljarError extends Error {
+  readonly code: ErrorCode;
+  readonly hint: string | null;
+  constructor(code: ErrorCode, message: string, options: BelljarErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = "BelljarError";
+    this.code = code;
+    this.hint = options.hint ?? null;
+  }
+}
