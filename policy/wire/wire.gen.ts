@@ -21,7 +21,7 @@ export type Stage = "none" | "parent" | "init" | "child" | "companion";
 export type MessageKind = "none" | "terminal" | "output" | "record";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
-export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "workdir" | "rlimits" | "affinity" | "boundingSet" | "groups" | "ids" | "capabilities" | "noNewPrivs" | "landlock" | "signals" | "cpuClock" | "descriptors" | "seccomp" | "gate" | "exec" | "supervise" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
+export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
 
 export const enums = {
   "PlanKind": [
@@ -299,21 +299,6 @@ export const steps = [
     "doc": "put the program's stdin, stdout and stderr in place"
   },
   {
-    "name": "workdir",
-    "stage": "child",
-    "doc": "change to the working directory"
-  },
-  {
-    "name": "rlimits",
-    "stage": "child",
-    "doc": "set resource limits (index = entry)"
-  },
-  {
-    "name": "affinity",
-    "stage": "child",
-    "doc": "pin to the CPUs of the profile"
-  },
-  {
     "name": "boundingSet",
     "stage": "child",
     "doc": "drop capabilities beyond the ceiling from the bounding set"
@@ -334,6 +319,11 @@ export const steps = [
     "doc": "set permitted, effective, inheritable and ambient capabilities; nothing more by default than nothing"
   },
   {
+    "name": "workdir",
+    "stage": "child",
+    "doc": "change to the working directory"
+  },
+  {
     "name": "noNewPrivs",
     "stage": "child",
     "doc": "set no_new_privs"
@@ -344,14 +334,24 @@ export const steps = [
     "doc": "restrict to the mount table by Landlock (index = rule)"
   },
   {
-    "name": "signals",
-    "stage": "child",
-    "doc": "reset signal dispositions and mask; set the umask"
-  },
-  {
     "name": "cpuClock",
     "stage": "child",
     "doc": "open an inherited perf task clock that starts at exec, where no cgroup measures CPU time"
+  },
+  {
+    "name": "affinity",
+    "stage": "child",
+    "doc": "pin to the CPUs of the profile"
+  },
+  {
+    "name": "rlimits",
+    "stage": "child",
+    "doc": "set resource limits (index = entry)"
+  },
+  {
+    "name": "signals",
+    "stage": "child",
+    "doc": "reset signal dispositions and mask; set the umask"
   },
   {
     "name": "descriptors",
@@ -367,6 +367,11 @@ export const steps = [
     "name": "gate",
     "stage": "child",
     "doc": "say ready and wait; meanwhile the launcher attaches the cgroup"
+  },
+  {
+    "name": "attachCgroup",
+    "stage": "parent",
+    "doc": "put the waiting task into the run's cgroup and open the gate"
   },
   {
     "name": "exec",

@@ -199,27 +199,28 @@ enum step {
 	STEP_SESSION = 25, /* child: new session; new anonymous session keyring */
 	STEP_TERMINAL = 26, /* child: open a pty of the sandbox's own devpts and make it the controlling terminal */
 	STEP_STDIO = 27, /* child: put the program's stdin, stdout and stderr in place */
-	STEP_WORKDIR = 28, /* child: change to the working directory */
-	STEP_RLIMITS = 29, /* child: set resource limits (index = entry) */
-	STEP_AFFINITY = 30, /* child: pin to the CPUs of the profile */
-	STEP_BOUNDING_SET = 31, /* child: drop capabilities beyond the ceiling from the bounding set */
-	STEP_GROUPS = 32, /* child: set supplementary groups where the map allows it */
-	STEP_IDS = 33, /* child: set group and user ids */
-	STEP_CAPABILITIES = 34, /* child: set permitted, effective, inheritable and ambient capabilities; nothing more by default than nothing */
-	STEP_NO_NEW_PRIVS = 35, /* child: set no_new_privs */
-	STEP_LANDLOCK = 36, /* child: restrict to the mount table by Landlock (index = rule) */
-	STEP_SIGNALS = 37, /* child: reset signal dispositions and mask; set the umask */
-	STEP_CPU_CLOCK = 38, /* child: open an inherited perf task clock that starts at exec, where no cgroup measures CPU time */
+	STEP_BOUNDING_SET = 28, /* child: drop capabilities beyond the ceiling from the bounding set */
+	STEP_GROUPS = 29, /* child: set supplementary groups where the map allows it */
+	STEP_IDS = 30, /* child: set group and user ids */
+	STEP_CAPABILITIES = 31, /* child: set permitted, effective, inheritable and ambient capabilities; nothing more by default than nothing */
+	STEP_WORKDIR = 32, /* child: change to the working directory */
+	STEP_NO_NEW_PRIVS = 33, /* child: set no_new_privs */
+	STEP_LANDLOCK = 34, /* child: restrict to the mount table by Landlock (index = rule) */
+	STEP_CPU_CLOCK = 35, /* child: open an inherited perf task clock that starts at exec, where no cgroup measures CPU time */
+	STEP_AFFINITY = 36, /* child: pin to the CPUs of the profile */
+	STEP_RLIMITS = 37, /* child: set resource limits (index = entry) */
+	STEP_SIGNALS = 38, /* child: reset signal dispositions and mask; set the umask */
 	STEP_DESCRIPTORS = 39, /* child: mark every descriptor above stderr close-on-exec */
 	STEP_SECCOMP = 40, /* child: install the filters: the last privileged step */
 	STEP_GATE = 41, /* child: say ready and wait; meanwhile the launcher attaches the cgroup */
-	STEP_EXEC = 42, /* child: execve the program, searching PATH inside the sandbox */
-	STEP_SUPERVISE = 43, /* parent: pump streams, watch clocks and counters, kill on a limit */
-	STEP_FILES_OUT = 44, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
-	STEP_CLEAN_UP = 45, /* parent: remove cgroups; nothing else needs removing */
-	STEP_COMPANION_START = 46, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
-	STEP_INIT_DIED = 47, /* init: init ended although nobody asked it to */
-	STEP_COUNT = 48,
+	STEP_ATTACH_CGROUP = 42, /* parent: put the waiting task into the run's cgroup and open the gate */
+	STEP_EXEC = 43, /* child: execve the program, searching PATH inside the sandbox */
+	STEP_SUPERVISE = 44, /* parent: pump streams, watch clocks and counters, kill on a limit */
+	STEP_FILES_OUT = 45, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
+	STEP_CLEAN_UP = 46, /* parent: remove cgroups; nothing else needs removing */
+	STEP_COMPANION_START = 47, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
+	STEP_INIT_DIED = 48, /* init: init ended although nobody asked it to */
+	STEP_COUNT = 49,
 };
 
 struct wire_id_map {
