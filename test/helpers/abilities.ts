@@ -1,0 +1,148 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { type TestContext, test } from "vitest";
+import { root } from "./places.ts";
+
+/** null: this machine has it; otherwise the reason why not. */
+type Probe = () => string | null;
+
+const can = (path: string, mode: number): boolean => {
+  try {
+    accessSync(path, mode);
+    return true;
+  } catch {
+    return false;
+  }
+};
+const program =
+  (...paths: readonly string[]): Probe =>
+  () =>
+    paths.some((path) => can(path, constants.X_OK)) ? null : `none of ${paths.join(", ")} is there`;
+
+const tries =
+  (command: string, ...args: readonly string[]): Probe =>
+  () => {
+    const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 5000 });
+    return status === 0 ? null : `${command} ${args.join(" ")}: ${error?.message ?? stderr.trim()}`;
+  };
+
+/** What the launcher itself finds by trying. */
+function launcherProbe(name: string): Probe {
+  return () => {
+    const { stdout, error } = spawnSync(join(root, "native/build/belljar-launch"), ["probe"], { encoding: "utf8", timeout: 10_000 });
+    if (error) return `the launcher's probe: ${error.message}`;
+    try {
+      const found = (JSON.parse(stdout) as Readonly<Record<string, { readonly ok: boolean; readonly errno: number }>>)[name];
+      return found === undefined ? `the launcher does not probe ${name}` : found.ok ? null : `${name}: errno ${found.errno}`;
+    } catch {
+      return `the launcher's probe printed no JSON: ${stdout.slice(0, 200)}`;
+    }
+  };
+}
+
+function cgroup1(): string | null {
+  const missing = ["memory", "pids"].filter(
+    (controller) => !can(`/sys/fs/cgroup/${controller}/belljar-${process.getuid?.()}`, constants.W_OK),
+  );
+  return missing.length === 0 ? null : `no v1 subtree of this user's for ${missing.join(", ")}`;
+}
+
+function cgroup2(): string | null {
+  const own = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1];
+  if (own === undefined) return "this process is in no v2 cgroup";
+  const parent = join("/sys/fs/cgroup", own, "..");
+  if (!can(join(parent, "cgroup.procs"), constants.W_OK)) return `${parent} is not delegated to this user`;
+  const controllers = readFileSync(join(parent, "cgroup.controllers"), "utf8").split(/\s+/);
+  const missing = ["memory", "pids"].filter((name) => !controllers.includes(name));
+  return missing.length === 0 ? null : `${parent} lacks the controllers ${missing.join(", ")}`;
+}
+
+function subids(): string | null {
+  const { username } = userInfo();
+  const listed = (file: string): boolean =>
+    existsSync(file) &&
+    readFileSync(file, "utf8")
+      .split("\n")
+      .some((line) => line.startsWith(`${username}:`));
+  if (!listed("/etc/subuid") || !listed("/etc/subgid")) return `${username} has no range in /etc/subuid and /etc/subgid`;
+  return can("/usr/bin/newuidmap", constants.X_OK) ? null : "newuidmap is missing";
+}
+
+const probes = {
+  userns: tries("unshare", "-Ur", "true"),
+  netns: tries("unshare", "-Urn", "true"),
+  proc: launcherProbe("proc"),
+  landlock: launcherProbe("landlock"),
+  overlay: launcherProbe("overlay"),
+  perf: () => {
+    const level = Number(readFileSync("/proc/sys/kernel/perf_event_paranoid", "utf8"));
+    return level <= 2 ? null : `perf_event_paranoid is ${level}`;
+  },
+  cgroup1,
+  cgroup2,
+  cgroup: () => {
+    const [first, second] = [cgroup2(), cgroup1()];
+    return first === null || second === null ? null : `${first}; ${second}`;
+  },
+  subids,
+  fuse: () => (can("/dev/fuse", constants.R_OK | constants.W_OK) ? null : "/dev/fuse is not open to this user"),
+  root: () => (process.getuid?.() === 0 ? null : "this is no root"),
+  x86_64: () => (process.arch === "x64" ? null : `this is ${process.arch}`),
+  aarch64: () => (process.arch === "arm64" ? null : `this is ${process.arch}`),
+  python3: program("/usr/bin/python3"),
+  node: () => (realpathSync(process.execPath).startsWith("/usr/") ? null : `${process.execPath} is outside /usr`),
+  java: program("/usr/bin/java"),
+  javac: program("/usr/bin/javac"),
+  gcc: program("/usr/bin/gcc"),
+  "g++": program("/usr/bin/g++"),
+  git: program("/usr/bin/git"),
+  perl: program("/usr/bin/perl"),
+  strace: program("/usr/bin/strace"),
+  busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
+  bwrap: program("/usr/bin/bwrap"),
+  i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),
+  smp: () => (statSync("/sys/devices/system/cpu/cpu1", { throwIfNoEntry: false }) ? null : "one CPU only"),
+} satisfies Readonly<Record<string, Probe>>;
+
+export type Ability = keyof typeof probes;
+
+const found = new Map<Ability, string | null>();
+
+/** The probed reason why an ability is missing, or null. */
+export function whyMissing(ability: Ability): string | null {
+  if (!found.has(ability)) found.set(ability, probes[ability]());
+  return found.get(ability) ?? null;
+}
+
+const mustRun = (process.env["BELLJAR_MUST_RUN"] ?? "").split(",").filter((name) => name !== "");
+for (const name of mustRun)
+  if (!(name in probes)) throw new Error(`BELLJAR_MUST_RUN: unknown ability '${name}'; known: ${Object.keys(probes).join(",")}`);
+
+/** Within a test: skips it, with the reason, when an ability is missing; fails it when BELLJAR_MUST_RUN names that ability. */
+export function needsHere(context: Pick<TestContext, "skip">, ...abilities: readonly Ability[]): void {
+  for (const ability of abilities) {
+    const reason = whyMissing(ability);
+    if (reason === null) continue;
+    if (mustRun.includes(ability)) throw new Error(`BELLJAR_MUST_RUN names ${ability}, but: ${reason}`);
+    context.skip(`needs ${ability}: ${reason}`);
+  }
+}
+
+/**
+ * A `test` for what needs abilities of the machine: `needs("userns", "cgroup1")("kills a fork bomb", async () => {...})`.
+ * Missing ones are looked for when the test runs, never when the file is read.
+ */
+export function needs(...abilities: readonly Ability[]) {
+  return (name: string, body: (context: TestContext) => unknown, timeoutMs?: number): void => {
+    test(
+      name,
+      async (context) => {
+        needsHere(context, ...abilities);
+        await body(context);
+      },
+      timeoutMs,
+    );
+  };
+}

@@ -1,0 +1,15 @@
+// For the tiers that start belljar. Their subject is an ordinary user's sandbox: as root they would prove nothing.
+import { afterEach, beforeEach } from "vitest";
+import { assertNoLeaks, mounts } from "./leaks.ts";
+
+if (process.getuid?.() === 0 && process.env["BELLJAR_TEST_AS_ROOT"] === undefined) {
+  throw new Error("this tier runs as an ordinary user: start it by `npm test -- PATH`, which becomes one");
+}
+
+let before: readonly string[] = [];
+
+beforeEach(() => {
+  before = mounts();
+});
+
+afterEach(() => assertNoLeaks(before));

@@ -1,0 +1,33 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { defineConfig } from "vitest/config";
+
+/** A tier per folder; see test/README.md. The `root` tier is what only root can try, wherever its file lies. */
+const tier = (name: string, testTimeoutMs: number) => ({
+  extends: true as const,
+  test: {
+    name,
+    include: name === "root" ? ["test/**/*.root.test.ts"] : [`test/${name}/**/*.test.ts`],
+    exclude: name === "root" ? [] : ["**/*.root.test.ts"],
+    setupFiles: name === "unit" ? [] : ["test/helpers/setup.ts"],
+    testTimeout: testTimeoutMs,
+    hookTimeout: testTimeoutMs,
+  },
+});
+
+export default defineConfig({
+  cacheDir: join(process.env["BELLJAR_TEST_CACHE"] ?? join(tmpdir(), `belljar-test-${process.getuid?.()}`), "vite"),
+  test: {
+    pool: "forks",
+    passWithNoTests: false,
+    restoreMocks: true,
+    projects: [
+      tier("unit", 10_000),
+      tier("native", 60_000),
+      tier("integration", 60_000),
+      tier("escape", 60_000),
+      tier("regressions", 60_000),
+      tier("root", 60_000),
+    ],
+  },
+});
