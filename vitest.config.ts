@@ -19,6 +19,7 @@ export default defineConfig({
   cacheDir: join(process.env["BELLJAR_TEST_CACHE"] ?? join(tmpdir(), `belljar-test-${process.getuid?.()}`), "vite"),
   test: {
     pool: "forks",
+    ...(process.env["BELLJAR_TEST_RESULTS"] ? { outputFile: { json: process.env["BELLJAR_TEST_RESULTS"] } } : {}),
     passWithNoTests: false,
     restoreMocks: true,
     projects: [
