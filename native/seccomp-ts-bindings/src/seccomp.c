@@ -520,6 +520,9 @@ static napi_value syscall_name(napi_env env, napi_callback_info info)
 
 #define METHOD(js_name, function) { js_name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL }
 
+/* The header defines this function without declaring it. */
+NAPI_MODULE_EXPORT int32_t NODE_API_MODULE_GET_API_VERSION(void);
+
 NAPI_MODULE_INIT()
 {
 	const napi_property_descriptor methods[] = {
