@@ -32,6 +32,21 @@ function buildAddon() {
   runTool("seccomp addon", process.execPath, ["native/seccomp-ts-bindings/build.mjs"]);
 }
 
+/**
+ * The seccomp package finds its addon beside itself; bundled, it lies elsewhere. It is bundled at all because a module imported by
+ * name from the bundle would be loaded at every start, and a warm run needs no addon.
+ */
+const addonPath = {
+  name: "addon-path",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/native\/seccomp-ts-bindings\/index\.js$/ }, ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      const contents = text.replace('"./build/seccomp.node"', '"../native/seccomp-ts-bindings/build/seccomp.node"');
+      return contents === text ? { errors: [{ text: `${path} no longer loads "./build/seccomp.node"` }] } : { contents };
+    });
+  },
+};
+
 async function buildBundles() {
   const { build } = await import("esbuild");
   const { outputFiles } = await build({
@@ -44,7 +59,7 @@ async function buildBundles() {
     target: "node20.19",
     minifySyntax: true,
     legalComments: "eof",
-    external: ["*.node"],
+    plugins: [addonPath],
     write: false,
     logLevel: "warning",
   });
