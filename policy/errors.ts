@@ -4,6 +4,7 @@ export const errorCodes = [
   "profile-not-found",
   "profile-unreadable",
   "profile-invalid", // syntax, schema, cycle, contradiction
+  "config-invalid", // a configuration file of belljar itself
   "limit-unenforceable", // a required limit has no mechanism on this host
   "guard-unavailable", // a required guard (namespaces, Landlock, seccomp) is refused by this host
   "rootfs-invalid",
