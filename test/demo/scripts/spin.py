@@ -1,0 +1,4 @@
+#!/usr/bin/env python3
+"""Burns CPU time."""
+while True:
+    pass
