@@ -1,0 +1,46 @@
+import { isatty } from "node:tty";
+import { BelljarError } from "../../policy/errors.ts";
+import { exitCodeFor } from "../../policy/verdict/report.ts";
+import { becomeOrdinary } from "../host/account.ts";
+import { loadConfig } from "../host/config.ts";
+import { painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
+import { runDocument } from "../output/json.ts";
+import { writeStderr, writeStdout } from "../output/streams.ts";
+import { prepareRun } from "../run/prepare.ts";
+import { checkReportFile, writeReport } from "../run/report-file.ts";
+import { runSession } from "../run/session.ts";
+import { openStreams } from "../run/streams.ts";
+import { readArguments } from "./arguments.ts";
+import { runInputFrom } from "./run-input.ts";
+import { runOptions } from "./run-options.ts";
+
+/** Root's own configuration names the account to become; the account's configuration is read as the account. */
+function configAs(runAs: string | null) {
+  const config = loadConfig();
+  const account = becomeOrdinary({ runAs: runAs ?? undefined, configured: config.runAs });
+  return account === null ? config : loadConfig();
+}
+
+function checkTerminal(wanted: boolean): void {
+  if (wanted && !(isatty(0) && isatty(1))) {
+    throw new BelljarError("usage", "reading options: '--tty': stdin and stdout must be a terminal", { hint: "leave out -t where streams are pipes or files" });
+  }
+}
+
+/** `belljar run`: from its arguments to the exit status. Throws BelljarError for what is wrong on our side before the start. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const { input, presentation } = runInputFrom(readArguments(args, runOptions), process.env);
+  checkTerminal(input.terminal);
+  const config = configAs(presentation.runAs);
+  const reportFile = presentation.report === null ? null : checkReportFile(presentation.report);
+  const prepared = await prepareRun(input, { config, environment: process.env });
+  const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
+  if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
+  const streams = openStreams(presentation, input.capture);
+  const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
+  if (reportFile !== null) writeReport(reportFile, result.report);
+  if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
+  if (presentation.verbose) writeStderr(usageText(result.report));
+  if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
+  return exitCodeFor(result.report);
+}

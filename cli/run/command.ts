@@ -1,0 +1,38 @@
+import type { RunRequest } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
+import { quoted } from "../output/terminal.ts";
+import { fileError } from "./files.ts";
+import type { RunInput } from "./input.ts";
+import { absoluteHostPath, workFolder } from "./paths.ts";
+import { mayNameHostFile, readScriptHead, scriptKind, scriptName } from "./script.ts";
+
+export interface ResolvedCommand {
+  readonly argv: readonly string[];
+  readonly script: RunRequest["script"];
+}
+
+/**
+ * Decides what is executed. A host script becomes its interpreter (as its `#!` line, its format or its extension says) and
+ * its place in the work folder; everything else is left to be looked up in the sandbox. A file that is copied in under the
+ * same name is that copy. Throws BelljarError `start-failed`, `file-unreadable`, `usage`.
+ */
+export function resolveCommand(input: Pick<RunInput, "command" | "script">, filesIn: RunRequest["filesIn"]): ResolvedCommand {
+  const [word, ...rest] = input.command;
+  const path = input.script ?? (word !== undefined && mayNameHostFile(word) ? word : null);
+  if (path === null) return { argv: input.command, script: null };
+  const head = readScriptHead(path);
+  if (head === null) {
+    if (input.script !== null) throw fileError("file-unreadable", "reading the script", path, "no such file or directory");
+    return { argv: input.command, script: null };
+  }
+  const name = scriptName(path);
+  const hostPath = absoluteHostPath(path);
+  const copied = filesIn.find((file) => file.target === name || file.target.startsWith(`${name}/`));
+  if (copied !== undefined && (copied.hostPath !== hostPath || copied.target !== name)) {
+    throw new BelljarError("usage", `reading options: ${quoted(path)} and '--in' ${quoted(copied.hostPath)} would both be ${workFolder}/${name}`, {
+      hint: `write ${workFolder}/${copied.target} to run the file that is copied in`,
+    });
+  }
+  const argv = [...scriptKind(path, head).interpreter, `${workFolder}/${name}`, ...(input.script === null ? rest : input.command)];
+  return { argv, script: copied === undefined ? { hostPath, name } : null };
+}

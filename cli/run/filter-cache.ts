@@ -1,0 +1,60 @@
+import { createHash } from "node:crypto";
+import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * Compiled filters by content key. A cache may only ever save time: whatever is wrong with it (absent, read-only, full,
+ * cut short, somebody else's) means that the filter is compiled again.
+ */
+const magic = Buffer.from("BJFILTR1", "latin1");
+const digestBytes = 32;
+/** The kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS). */
+const maxBytes = 4096 * 8;
+
+const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+
+function isKey(key: string): boolean {
+  return /^[A-Za-z0-9._-]{16,128}$/.test(key);
+}
+
+/** The cached filter, or null. Only a file that this user owns and nobody else can write is believed, and only if its digest is right. */
+export function readFilter(folder: string, key: string): Uint8Array | null {
+  if (!isKey(key)) return null;
+  let descriptor: number | null = null;
+  try {
+    descriptor = openSync(join(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const status = fstatSync(descriptor);
+    const foreign = status.uid !== process.getuid?.() || (status.mode & 0o022) !== 0;
+    if (!status.isFile() || foreign || status.size > magic.length + digestBytes + maxBytes) return null;
+    const file = readFileSync(descriptor);
+    const bytes = file.subarray(magic.length + digestBytes);
+    const whole = file.subarray(0, magic.length).equals(magic) && bytes.length > 0 && bytes.length % 8 === 0;
+    if (!whole || !digestOf(bytes).equals(file.subarray(magic.length, magic.length + digestBytes))) return null;
+    return new Uint8Array(bytes);
+  } catch {
+    return null;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+/** Keeps a filter by temporary name, fsync and rename; says whether it worked. */
+export function writeFilter(folder: string, key: string, bytes: Uint8Array): boolean {
+  if (!isKey(key)) return false;
+  const part = join(folder, `.${key}.${process.pid}`);
+  let descriptor: number | null = null;
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+    const file = Buffer.concat([magic, digestOf(bytes), bytes]);
+    for (let done = 0; done < file.length; ) done += writeSync(descriptor, file, done);
+    fsyncSync(descriptor);
+    renameSync(part, join(folder, key));
+    return true;
+  } catch {
+    rmSync(part, { force: true });
+    return false;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}

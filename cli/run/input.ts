@@ -1,0 +1,46 @@
+/** What one run asks for, whoever asks: the command and the library fill the same form. Host paths are as given, not yet checked. */
+export interface Override {
+  /** JSON path of the profile field: `limits.memory`. */
+  readonly path: string;
+  readonly value: unknown;
+  /** Who set it, for `explain` and messages: `option --memory`. */
+  readonly origin: string;
+}
+
+export interface VolumeRequest {
+  readonly source: string;
+  readonly target: string;
+  readonly access: "read-only" | "read-write";
+}
+
+export interface FileInRequest {
+  readonly hostPath: string;
+  /** In the work folder; null: the name of the host file. */
+  readonly target: string | null;
+}
+
+export interface FileOutRequest {
+  readonly source: string;
+  /** A file, or an existing folder; null: the same name in the current folder. */
+  readonly hostPath: string | null;
+}
+
+export interface RunInput {
+  readonly profile: string;
+  readonly overrides: readonly Override[];
+  /** Program and arguments, or with `script` the script's arguments only. */
+  readonly command: readonly string[];
+  readonly script: string | null;
+  readonly workdir: string | null;
+  /** In order, later wins; values are already looked up. */
+  readonly env: readonly (readonly [name: string, value: string])[];
+  readonly user: string | null;
+  readonly terminal: boolean;
+  readonly volumes: readonly VolumeRequest[];
+  readonly filesIn: readonly FileInRequest[];
+  readonly filesOut: readonly FileOutRequest[];
+  readonly outMaxBytes: number | null;
+  readonly stdin: "null" | "pump";
+  /** Both streams are collected in memory: an output limit is then always set. */
+  readonly capture: boolean;
+}

@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { BelljarError } from "../../policy/errors.ts";
+import { quoted } from "../output/terminal.ts";
+import { reasonOf } from "./files.ts";
+import { messageReader } from "./framing.ts";
+import type { StreamTarget } from "./streams.ts";
+
+/** The launcher: beside the bundle, beside the sources, or where $BELLJAR_LAUNCHER says. */
+export function launcherPath(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const named = environment["BELLJAR_LAUNCHER"];
+  if (named !== undefined && named !== "") return named;
+  const besideBundle = fileURLToPath(new URL("../native/build/belljar-launch", import.meta.url));
+  return existsSync(besideBundle) ? besideBundle : fileURLToPath(new URL("../../native/build/belljar-launch", import.meta.url));
+}
+
+export interface LaunchOptions {
+  readonly launcher: string;
+  readonly sandbox: Uint8Array;
+  readonly exec: Uint8Array;
+  readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];
+  /** In a session of its own: signals of the caller's terminal do not reach it. */
+  readonly detached: boolean;
+}
+
+export interface LaunchOutcome {
+  /** Bytes of the RunRecord; null when the launcher ended without one. */
+  readonly record: Uint8Array | null;
+  readonly outputs: readonly Uint8Array[];
+  /** Saved terminal settings, when a terminal was put into raw mode. */
+  readonly terminal: Uint8Array | null;
+  readonly exitCode: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** What was wrong with the control stream, if anything. */
+  readonly problem: string | null;
+}
+
+export interface Launch {
+  readonly pid: number;
+  readonly stdin: Writable | null;
+  readonly stdout: Readable | null;
+  readonly stderr: Readable | null;
+  /** Asks for an orderly end: the record still comes and says `cancelled`. */
+  readonly cancel: () => void;
+  /** Closes the lifeline: the launcher kills everything and cleans up. */
+  readonly drop: () => void;
+  readonly outcome: Promise<LaunchOutcome>;
+}
+
+function startError(path: string, cause: unknown): BelljarError {
+  return new BelljarError("launcher-failed", `starting the launcher: ${quoted(path)}: ${reasonOf(cause)}`, {
+    cause,
+    hint: "the launcher is built and installed with belljar: install it again",
+  });
+}
+
+/**
+ * Starts the launcher and hands it both parts of a plan over descriptor 3, a stream socket that is also the lifeline.
+ * The launcher gets an empty environment and no other descriptor. Throws BelljarError `launcher-failed` when it cannot start.
+ */
+export async function launch(options: LaunchOptions): Promise<Launch> {
+  const child = spawn(options.launcher, ["run"], {
+    stdio: [...options.targets, "pipe"],
+    env: {},
+    cwd: "/",
+    detached: options.detached,
+  });
+  let problem: string | null = null;
+  const messages: { record: Uint8Array | null; outputs: Uint8Array[]; terminal: Uint8Array | null } = {
+    record: null,
+    outputs: [],
+    terminal: null,
+  };
+  const outcome = new Promise<LaunchOutcome>((resolve) => {
+    child.once("close", (exitCode, signal) => resolve({ ...messages, exitCode, signal, problem }));
+  });
+  if (child.pid === undefined) {
+    throw startError(options.launcher, await new Promise((resolve) => child.once("error", resolve)));
+  }
+  const control = child.stdio[3] as Socket;
+  const read = messageReader(({ kind, payload }) => {
+    if (kind === "record") messages.record = payload;
+    else if (kind === "output") messages.outputs.push(payload);
+    else if (kind === "terminal") messages.terminal = payload;
+  });
+  control.on("data", (chunk: Buffer) => {
+    try {
+      read(chunk);
+    } catch (error) {
+      problem = (error as Error).message;
+      control.destroy();
+    }
+  });
+  // A launcher that is gone breaks the socket; its exit says all there is to say.
+  control.on("error", () => undefined);
+  child.on("error", () => undefined);
+  control.write(options.sandbox);
+  control.write(options.exec);
+  return {
+    pid: child.pid,
+    stdin: child.stdin,
+    stdout: child.stdout,
+    stderr: child.stderr,
+    cancel: () => void (control.writable && control.write("C")),
+    drop: () => control.destroy(),
+    outcome,
+  };
+}
+
+/** Gives the terminal on descriptor 0 back the settings that a killed launcher could not restore. */
+export async function restoreTerminal(launcher: string, saved: Uint8Array): Promise<void> {
+  const child = spawn(launcher, ["restore-terminal"], { stdio: ["inherit", "ignore", "ignore", "pipe"], env: {}, cwd: "/" });
+  const closed = new Promise<void>((resolve) => {
+    child.once("close", () => resolve());
+    child.once("error", () => resolve());
+  });
+  const pipe = child.stdio[3] as Socket | null | undefined;
+  pipe?.on("error", () => undefined);
+  pipe?.end(saved);
+  await closed;
+}

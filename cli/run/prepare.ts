@@ -1,0 +1,111 @@
+import { randomBytes } from "node:crypto";
+import { posix } from "node:path";
+import { compilePlan } from "../../policy/compile/index.ts";
+import type { LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
+import { resolveProfile } from "../../policy/profile/index.ts";
+import type { ResolvedPolicy } from "../../policy/profile/types.ts";
+import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
+import type { Config } from "../host/config.ts";
+import { probeHostFacts } from "../host/facts.ts";
+import { maxCaptureBytes } from "./capture.ts";
+import { resolveCommand } from "./command.ts";
+import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
+import { filtersFor } from "./filters.ts";
+import type { Override, RunInput } from "./input.ts";
+import { workFolder } from "./paths.ts";
+import { loadProfile } from "./profiles.ts";
+import { parseUser } from "./user.ts";
+
+export interface PreparedRun {
+  readonly policy: ResolvedPolicy;
+  readonly plan: LaunchPlan;
+  readonly sandboxBytes: Uint8Array;
+  readonly execBytes: Uint8Array;
+  readonly profileDigest: string;
+  readonly filterDigest: string;
+  /** Of each stream, when streams are captured. */
+  readonly captureBytes: number;
+  readonly warnings: readonly string[];
+}
+
+export interface PrepareContext {
+  readonly config: Config;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Where `--out-max` and the disk limit say nothing. */
+const defaultOutMaxBytes = 256 * 1024 * 1024;
+
+function volumeOverrides(input: RunInput): readonly Override[] {
+  return input.volumes.map((volume) => ({
+    path: "mounts[+]",
+    value: { kind: "bind", source: checkVolumeSource(volume), target: volume.target, access: volume.access },
+    origin: "option --volume",
+  }));
+}
+
+/** Captured streams are held in memory, so they always have a limit; the report names it like any other. */
+function withCaptureLimit(policy: ResolvedPolicy, capture: boolean): ResolvedPolicy {
+  const { output } = policy.limits;
+  if (!capture || (output !== null && output <= maxCaptureBytes)) return policy;
+  return { ...policy, limits: { ...policy.limits, output: maxCaptureBytes } };
+}
+
+/** Variables of the caller that the profile lets through. */
+function inheritedEnv(names: readonly string[], environment: PrepareContext["environment"]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = environment[name];
+      return value === undefined ? [] : [[name, value] as const];
+    }),
+  );
+}
+
+/** Mount sources of the profile itself must be there before anything starts. */
+function checkMounts(policy: ResolvedPolicy): void {
+  for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
+}
+
+function requestOf(input: RunInput, policy: ResolvedPolicy, environment: PrepareContext["environment"]): RunRequest {
+  const filesIn = checkFilesIn(input.filesIn);
+  const { argv, script } = resolveCommand(input, filesIn);
+  if (argv.some((word) => word.includes("\0"))) throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
+  return {
+    runId: `${Date.now().toString(36)}-${randomBytes(5).toString("hex")}`,
+    command: argv,
+    cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
+    env: input.env,
+    inherited: inheritedEnv(policy.process.inheritEnv, environment),
+    user: input.user === null ? null : parseUser(input.user, policy),
+    terminal: input.terminal,
+    stdin: input.stdin,
+    filesIn,
+    filesOut: checkFilesOut(input.filesOut, input.outMaxBytes ?? policy.limits.disk ?? defaultOutMaxBytes),
+    script,
+  };
+}
+
+/**
+ * Everything between a request and a start: resolves the profile, checks the caller's files, probes the host, compiles and
+ * encodes the plan. Nothing has been started or changed when it throws a BelljarError.
+ */
+export async function prepareRun(input: RunInput, { config, environment }: PrepareContext): Promise<PreparedRun> {
+  const resolved = resolveProfile(input.profile, { load: loadProfile, overrides: [...input.overrides, ...volumeOverrides(input)] });
+  const policy = withCaptureLimit(resolved.policy, input.capture);
+  const request = requestOf(input, policy, environment);
+  checkMounts(policy);
+  const facts = probeHostFacts({ policy, config });
+  const filters = await filtersFor(policy, facts.arch);
+  const { plan, warnings } = compilePlan({ policy, facts, request, filters: { base: filters.base, profile: filters.profile } });
+  return {
+    policy,
+    plan,
+    sandboxBytes: encodeSandbox(plan.sandbox),
+    execBytes: encodeExec(plan.exec),
+    profileDigest: resolved.digest,
+    filterDigest: filters.digest,
+    captureBytes: policy.limits.output ?? maxCaptureBytes,
+    warnings: [...resolved.warnings, ...filters.warnings, ...warnings.map((warning) => warning.message)],
+  };
+}
