@@ -31,7 +31,7 @@ const steps = [
   { name: "types", commands: [[node, "node_modules/typescript/bin/tsc", "--noEmit"]] },
   {
     name: "generated",
-    commands: ["policy/wire/generate.mjs", "policy/profile/generate.mjs"].map((script) => [node, script, "--check"]),
+    commands: filesBelow("policy", /^generate\.mjs$/).map((script) => [node, script, "--check"]),
   },
   { name: "clang-format", commands: [["clang-format", "--dry-run", "-Werror", ...cFiles]] },
   {
@@ -67,6 +67,7 @@ const steps = [
       "-Wextra",
       "-Werror",
       "-D_GNU_SOURCE",
+      "-Inative/launcher/gen",
       "-c",
       "-o",
       join(scratch, "program.o"),
