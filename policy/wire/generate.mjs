@@ -103,10 +103,11 @@ c += "enum wire_check { WIRE_ANY, WIRE_ABS, WIRE_RELATIVE, WIRE_NAME, WIRE_FILE 
 c += "struct wire_field { uint16_t offset; uint8_t type, check; uint16_t element, count; uint64_t min, max, mask; };\n";
 c += "struct wire_record { const struct wire_field *fields; uint16_t count, size; };\n\n";
 const recordNames = Object.keys(records).filter((n) => !["RunRecord", "OutputRecord"].includes(n));
-c += `enum wire_record_id {\n${recordNames.map((n, i) => `\tWIRE_RECORD_${upper(n)} = ${i},`).join("\n")}\n\tWIRE_RECORD_COUNT = ${recordNames.length},\n};\n\n#ifdef WIRE_DEFINE_TABLES\n`;
+c += `enum wire_record_id {\n${recordNames.map((n, i) => `\tWIRE_RECORD_${upper(n)} = ${i},`).join("\n")}\n\tWIRE_RECORD_COUNT = ${recordNames.length},\n};\n\n#endif\n`;
+let ct = `${generatedC}/* Field tables; only plan.c includes this. */\n#ifndef BELLJAR_TABLES_GEN_H\n#define BELLJAR_TABLES_GEN_H\n#include "wire.gen.h"\n\n`;
 const u64max = "UINT64_MAX";
 for (const name of recordNames) {
-  c += `static const struct wire_field wire_fields_${snake(name)}[] = {\n`;
+  ct += `static const struct wire_field wire_fields_${snake(name)}[] = {\n`;
   for (const f of records[name].fields) {
     const [head, arg, n] = f.type.split(":");
     const check = { abs: "WIRE_ABS", relative: "WIRE_RELATIVE", name: "WIRE_NAME", file: "WIRE_FILE" }[f.check] ?? "WIRE_ANY";
@@ -137,11 +138,11 @@ for (const name of recordNames) {
       count = Number(n);
       max = f.name === "mechanisms" ? def.enums.Mechanism.length - 1 : "UINT32_MAX";
     }
-    c += `\t{ ${f.offset}, ${type}, ${check}, ${element}, ${count}, ${min}, ${max}, ${mask} }, /* ${snake(f.name)} */\n`;
+    ct += `\t{ ${f.offset}, ${type}, ${check}, ${element}, ${count}, ${min}, ${max}, ${mask} }, /* ${snake(f.name)} */\n`;
   }
-  c += "};\n";
+  ct += "};\n";
 }
-c += `static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {\n${recordNames.map((n) => `\t{ wire_fields_${snake(n)}, ${records[n].fields.length}, ${records[n].size} },`).join("\n")}\n};\n#endif\n\n#endif\n`;
+ct += `static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {\n${recordNames.map((n) => `\t{ wire_fields_${snake(n)}, ${records[n].fields.length}, ${records[n].size} },`).join("\n")}\n};\n\n#endif\n`;
 
 // ---- C verdicts ----
 let cv = `${generatedC}#ifndef BELLJAR_VERDICTS_GEN_H\n#define BELLJAR_VERDICTS_GEN_H\n#include <stdint.h>\n\n`;
@@ -214,6 +215,7 @@ for (const v of verdicts.verdicts) vm += `| \`${v.name}\` | ${v.proof} | ${v.onl
 
 const outputs = {
   "native/launcher/gen/wire.gen.h": c,
+  "native/launcher/gen/tables.gen.h": ct,
   "native/launcher/gen/verdicts.gen.h": cv,
   "policy/wire/wire.gen.ts": ts,
   "policy/verdict/verdicts.gen.ts": tv,

@@ -614,7 +614,7 @@ export interface RunRecord {
 export interface OutputRecord {
   readonly index: number;
   readonly failure: OutputFailure;
-  readonly errno: number;
+  readonly error: number;
   readonly reserved: number;
   readonly bytes: bigint;
 }
@@ -1497,7 +1497,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 4
    },
    {
-    "name": "errno",
+    "name": "error",
     "type": "i32",
     "offset": 8,
     "size": 4

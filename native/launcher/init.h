@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 -- what happens inside the new namespaces, before the program exists. */
+#ifndef BELLJAR_INIT_H
+#define BELLJAR_INIT_H
+
+#include "plan.h"
+#include "proto.h"
+
+/* State of the init task: descriptors only. */
+struct init {
+	const struct plan *plan;
+	int channel;
+	int host_proc;    /* the host's /proc, opened before anything covers it */
+	int scratch;      /* root of the scratch tmpfs */
+	int root;         /* root of the new file system */
+	uint64_t scratch_dev;
+	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */
+	int exec_fds[4]; /* gate, stdin, stdout, stderr */
+	struct failure failure;
+};
+
+/* Runs as PID 1 of the sandbox after clone3; never returns. Async-signal-safe throughout. */
+_Noreturn void init_main(const struct plan *plan, int channel);
+
+/* Notes where something failed; returns the negative errno for passing on. */
+int init_fail(struct init *init, uint32_t step, uint32_t index, int error, const char *text);
+
+int fs_make_scratch(struct init *init);
+int fs_build(struct init *init);
+int fs_seal(struct init *init);
+
+/* Installs init's own filter: reap, talk on the channel, exit. */
+int guard_filter(void);
+
+/* The program task: from fork to execve; never returns. */
+_Noreturn void task_main(struct init *init);
+
+/* Restricts the calling task by the plan's rules; *ret_abi = ABI in force or 0. */
+int landlock_restrict(const struct plan *plan, uint32_t *ret_abi, uint32_t *ret_index);
+
+#endif

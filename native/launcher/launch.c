@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From a checked plan to a program at the gate: the parent's side of the steps in docs/launch-steps.md.
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "init.h"
+#include "message.h"
+#include "run.h"
+#include "sys.h"
+#include "util.h"
+
+static int socket_pair(int *ret_ours, int *ret_theirs)
+{
+	int pair[2], on = 1;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	/* Only the receiver needs it: the kernel then attaches the sender's ids, translated to our namespaces. */
+	(void)setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on));
+	*ret_ours = pair[0];
+	*ret_theirs = pair[1];
+	return 0;
+}
+
+static int clone_init(struct run *run, int channel)
+{
+	struct sys_clone_args args = {
+		.flags = run->plan.sandbox->namespaces | CLONE_PIDFD,
+		.pidfd = (uintptr_t)&run->init_pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	int cgroup = cgroups_init_fd(run);
+
+	if (cgroup >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup;
+	}
+	int pid = sys_clone3(&args);
+	if (pid == 0) {
+		/* Our ends must not live on in init: it would keep the channel open when the launcher dies. */
+		(void)close(run->channel);
+		(void)close(run->gate);
+		(void)close(run->control);
+		init_main(&run->plan, channel);
+	}
+	if (pid < 0)
+		return run_fail(run, STAGE_PARENT, STEP_CLONE, 0, pid, "");
+	run->init_pid = pid;
+	return 0;
+}
+
+int launch_start(struct run *run)
+{
+	int channel = -1;
+	int r;
+
+	run->started_ns = now_ns();
+	run->setup_deadline_ns = run->started_ns + 60 * NS_PER_S;
+	r = pumps_open(run);
+	if (r < 0)
+		return r;
+	r = files_open_in(run);
+	if (r < 0)
+		return r;
+	r = cgroups_make(run);
+	if (r < 0)
+		return r;
+	r = socket_pair(&run->channel, &channel);
+	if (r == 0)
+		r = socket_pair(&run->gate, &run->program_ends[0]);
+	if (r < 0)
+		return run_fail(run, STAGE_PARENT, STEP_CLONE, 1, r, "socketpair");
+	r = clone_init(run, channel);
+	close_fd(&channel);
+	if (r < 0)
+		return r;
+	/* Nothing has to happen between the sandbox and the exec part: say so now and save a round trip. */
+	if (run->plan.exec->files_in.count == 0)
+		return launch_send_exec(run);
+	return 0;
+}
+
+int launch_send_exec(struct run *run)
+{
+	const struct exec_message message = { .kind = EXEC_RUN };
+	unsigned int count = run->plan.exec->stdin == STDIO_KIND_TERMINAL ? 1 : 4;
+	int r = 0;
+
+	if (run->exec_sent)
+		return 0;
+	/* In subordinate mode, and with companions, init first waits for other words: packets keep their order. */
+	if ((run->plan.sandbox->id_mode == ID_MODE_SUBORDINATE || run->plan.sandbox->companions.count) && run->root < 0)
+		return 0;
+	run->exec_sent = true;
+	r = message_send(run->channel, &message, sizeof(message), run->program_ends, count);
+	for (unsigned int i = 0; i < ARRAY_SIZE(run->program_ends); i++)
+		close_fd(&run->program_ends[i]);
+	/* init may be gone already; its own message, or its exit, says why. */
+	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
+		return run_fail(run, STAGE_PARENT, STEP_RECEIVE_EXEC, 0, r, "");
+	return 0;
+}
+
+static void go_on(struct run *run, uint32_t step)
+{
+	const struct exec_message message = { .kind = EXEC_GO_ON };
+	int r = message_send(run->channel, &message, sizeof(message), NULL, 0);
+
+	if (r < 0 && r != -EPIPE)
+		(void)run_fail(run, STAGE_PARENT, step, 0, r, "channel");
+}
+
+static void open_gate(struct run *run)
+{
+	int r;
+
+	/* Both must be true: init gave everything up, and the task has its filters on. */
+	if (!run->guarded || !run->waiting || run->gate_open || run->state >= RUN_ENDING)
+		return;
+	r = cgroups_attach(run, run->program_pid);
+	if (r < 0)
+		return;
+	run->gate_open = true;
+	run->setup_ended_ns = run->gate_ns = now_ns();
+	run->state = RUN_RUNNING;
+	run->next_sample_ns = run->next_cpu_ns = run->gate_ns;
+	if (write(run->gate, "", 1) != 1 && errno != EPIPE)
+		(void)run_fail(run, STAGE_PARENT, STEP_GATE, 0, errno, "");
+}
+
+static void sandbox_ready(struct run *run, const struct init_message *message, const int *fds, unsigned int count)
+{
+	run->root = fds[0];
+	run->work = count > 1 ? fds[1] : -1;
+	run->userns = count > 2 ? fds[2] : -1;
+	run->base_bytes = message->scratch_bytes;
+	run->base_inodes = message->scratch_inodes;
+	run->state = RUN_STARTING;
+	if (run->plan.exec->files_in.count && files_copy_in(run) < 0)
+		return;
+	(void)launch_send_exec(run);
+}
+
+void launch_channel(struct run *run)
+{
+	struct init_message message;
+	int fds[3];
+	unsigned int count = ARRAY_SIZE(fds);
+	int r = message_receive(run->channel, &message, sizeof(message), fds, &count, NULL, MSG_DONTWAIT);
+
+	if (r == -EAGAIN)
+		return;
+	if (r != 1) { /* init is gone; its exit is handled by its pidfd */
+		close_fd(&run->channel);
+		return;
+	}
+	switch ((enum init_message_kind)message.kind) {
+	case INIT_FAILED:
+		(void)run_fail(run, STAGE_INIT, message.failure.step, message.failure.index, message.failure.error, message.failure.text);
+		break;
+	case INIT_WANTS_IDS:
+		if (idmap_run(run) == 0)
+			go_on(run, STEP_MAP_IDS);
+		break;
+	case INIT_NAMESPACES:
+		(void)companions_start(run, fds);
+		break;
+	case INIT_READY:
+		sandbox_ready(run, &message, fds, count);
+		return; /* descriptors are kept */
+	case INIT_GUARDED:
+		run->guarded = true;
+		open_gate(run);
+		break;
+	case INIT_EXITED:
+		run->status = message.status;
+		run->has_status = true;
+		run->init_cpu_ns = message.init_cpu_ns;
+		run_end(run, 0);
+		break;
+	}
+	for (unsigned int i = 0; i < count; i++)
+		close_fd(&fds[i]);
+}
+
+/* All companions are ready: init may go on. */
+void launch_companions_ready(struct run *run)
+{
+	go_on(run, STEP_COMPANIONS);
+}
+
+static void task_failed(struct run *run, const struct failure *from)
+{
+	struct failure failure = *from;
+	uint32_t start_failure = START_FAILURE_NONE;
+
+	if (failure.step == STEP_WORKDIR)
+		start_failure = START_FAILURE_WORKDIR_MISSING;
+	if (failure.step == STEP_EXEC)
+		start_failure = diagnose_exec(run, &failure);
+	if (start_failure == START_FAILURE_NONE) {
+		(void)run_fail(run, STAGE_CHILD, failure.step, failure.index, failure.error, failure.text);
+		return;
+	}
+	run->failure = failure;
+	run->start_failure = start_failure;
+	run_end(run, EVIDENCE_START_FAILED);
+}
+
+void launch_gate(struct run *run)
+{
+	struct gate_message message;
+	int fds[2];
+	unsigned int count = ARRAY_SIZE(fds);
+	pid_t pid;
+	int r = message_receive(run->gate, &message, sizeof(message), fds, &count, &pid, MSG_DONTWAIT);
+
+	if (r == -EAGAIN)
+		return;
+	if (r != 1) { /* closed by execve, or by death */
+		run->exec_known = run->gate_open;
+		close_fd(&run->gate);
+		return;
+	}
+	switch ((enum gate_message_kind)message.kind) {
+	case GATE_DESCRIPTORS:
+		if (message.has & GATE_HAS_TERMINAL)
+			pumps_attach_terminal(run, fds[0]);
+		if (message.has & GATE_HAS_CLOCK)
+			run->clock = fds[message.has & GATE_HAS_TERMINAL ? 1 : 0];
+		return;
+	case GATE_WAITING:
+		run->task = message;
+		run->program_pid = pid;
+		run->waiting = true;
+		open_gate(run);
+		break;
+	case GATE_FAILED:
+		task_failed(run, &message.failure);
+		break;
+	}
+	for (unsigned int i = 0; i < count; i++)
+		close_fd(&fds[i]);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * belljar-launch: applies a plan and tells what happened. No policy, no heap, no globals.
+ *
+ *   belljar-launch run               plan and record over descriptor 3 (a Unix stream socket); stdio is the caller's
+ *   belljar-launch check             reads both parts of a plan from stdin, checks them, does nothing else
+ *   belljar-launch probe             one JSON object: what this host permits
+ *   belljar-launch restore-terminal  sets the terminal on stdin to the settings read from descriptor 3
+ *   belljar-launch version
+ */
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+#include "probe.h"
+#include "run.h"
+#include "sys.h"
+#include "util.h"
+
+enum { CONTROL_FD = 3, EXIT_USAGE = 2 };
+
+static void say(const char *text)
+{
+	(void)write_all(2, text, strlen(text));
+}
+
+/* A caller may have closed its streams; their numbers must not go to descriptors of ours. */
+static int own_descriptors(void)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+			return -EBADF;
+	/* Whatever else the caller leaked to us must not reach the sandbox. */
+	return sys_close_range(CONTROL_FD + 1, ~0u, 0);
+}
+
+static int take_signals(struct run *run)
+{
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH };
+	static const int ignored[] = { SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		(void)sigaddset(&set, ours[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		(void)signal(ignored[i], SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would reap our children behind our back */
+	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
+		return -errno;
+	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return run->signals < 0 ? -errno : 0;
+}
+
+static void initialise(struct run *run)
+{
+	memset(run, 0, offsetof(struct run, pumps));
+	for (int i = 0; i < 3; i++)
+		memset(&run->pumps[i], 0, offsetof(struct pump, buffer));
+	memset((char *)run + offsetof(struct run, cgroups), 0, sizeof(*run) - offsetof(struct run, cgroups));
+	run->control = CONTROL_FD;
+	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
+	run->root = run->work = run->userns = run->clock = -1;
+	for (size_t i = 0; i < ARRAY_SIZE(run->program_ends); i++)
+		run->program_ends[i] = -1;
+	for (int i = 0; i < 3; i++)
+		run->pumps[i].from.fd = run->pumps[i].to.fd = -1;
+	for (int i = 0; i < MAX_HIERARCHIES; i++)
+		run->cgroups[i].parent = run->cgroups[i].run = run->cgroups[i].init = run->cgroups[i].exec = -1;
+	for (int i = 0; i < MAX_COMPANIONS; i++)
+		run->companions[i].pidfd = run->companions[i].ready = -1;
+	for (int i = 0; i < MAX_FILES; i++)
+		run->files_in[i] = run->out_folders[i] = -1;
+	run->own_pid = getpid();
+	run->online_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	if (run->online_cpus < 1)
+		run->online_cpus = 1;
+}
+
+static int prepare(struct run *run)
+{
+	int r = plan_read(run->control, &run->plan);
+
+	if (r < 0) {
+		run->plan = (struct plan){ 0 };
+		return run_fail(run, STAGE_PARENT, r == -EBADMSG ? STEP_CHECK_PLAN : STEP_READ_PLAN, 0, r, "plan");
+	}
+	r = take_signals(run);
+	if (r < 0)
+		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 2, r, "signals");
+	run->epoll = epoll_create1(EPOLL_CLOEXEC);
+	run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (run->epoll < 0 || run->timer < 0)
+		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 3, errno, "epoll");
+	return terminal_raw(run);
+}
+
+static int run_once(void)
+{
+	/* Three stream buffers: zeroing them, as hardening would, costs more than the rest of the set-up. */
+	struct run run __attribute__((uninitialized));
+
+	initialise(&run);
+	if (prepare(&run) == 0)
+		(void)launch_start(&run);
+	if (run.init_pid > 0)
+		supervise(&run);
+	terminal_restore(&run);
+	if (run.plan.exec && !run.caller_gone)
+		files_copy_out(&run);
+	record_send(&run);
+	return 0;
+}
+
+static int check(void)
+{
+	struct plan plan;
+	int r = plan_read(0, &plan);
+
+	say(r == 0 ? "ok\n" : r == -EBADMSG ? "refused\n" : "unreadable\n");
+	return r == 0 ? 0 : 1;
+}
+
+static int restore_terminal(void)
+{
+	struct termios saved;
+
+	(void)signal(SIGTTOU, SIG_IGN);
+	if (read_all(CONTROL_FD, &saved, sizeof(saved)) < 0 || tcsetattr(0, TCSADRAIN, &saved) < 0)
+		return 1;
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc == 2 ? argv[1] : "";
+	struct stat status;
+
+	if (strcmp(mode, "check") == 0)
+		return check();
+	if (strcmp(mode, "restore-terminal") == 0)
+		return restore_terminal();
+	if (strcmp(mode, "probe") == 0)
+		return probe_main();
+	if (strcmp(mode, "version") == 0) {
+		(void)write_all(1, "belljar-launch wire 1\n", 22);
+		return 0;
+	}
+	if (strcmp(mode, "run") != 0 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+		say("belljar-launch: run|check|probe|restore-terminal|version; run wants a socket as descriptor 3\n");
+		return EXIT_USAGE;
+	}
+	if (own_descriptors() < 0) {
+		say("belljar-launch: cannot set up descriptors\n");
+		return EXIT_USAGE;
+	}
+	return run_once();
+}

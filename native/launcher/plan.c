@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The plan checker. It replays the encoder's walk with a cursor and accepts only bytes that the encoder would have
+ * written: no overlap, no gap, no second encoding of the same plan. One generic walk over the generated field tables
+ * checks every record; recursion depth is bounded by the table, which has no cycle.
+ */
+#include "plan.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "gen/tables.gen.h"
+#include "util.h"
+
+struct walk {
+	const uint8_t *base;
+	uint32_t size, cursor;
+};
+
+static bool align_cursor(struct walk *walk, uint32_t alignment)
+{
+	while (walk->cursor % alignment) {
+		if (walk->cursor >= walk->size || walk->base[walk->cursor] != 0)
+			return false;
+		walk->cursor++;
+	}
+	return true;
+}
+
+/* Takes `length` bytes at the cursor, which must be where `offset` says. */
+static bool take(struct walk *walk, uint32_t offset, uint64_t length)
+{
+	if (offset != walk->cursor || length > walk->size - walk->cursor)
+		return false;
+	walk->cursor += (uint32_t)length;
+	return true;
+}
+
+/* No empty, "." or ".." component, no doubled or trailing slash. */
+static bool components_ok(const char *path)
+{
+	while (true) {
+		size_t length = strcspn(path, "/");
+
+		if (length == 0 || (length == 1 && path[0] == '.') || (length == 2 && path[0] == '.' && path[1] == '.'))
+			return false;
+		if (path[length] == '\0')
+			return true;
+		path += length + 1;
+	}
+}
+
+static bool text_ok(const char *text, uint32_t length, uint8_t check)
+{
+	switch (check) {
+	case WIRE_ABS:
+		return text[0] == '/' && (text[1] == '\0' || components_ok(text + 1));
+	case WIRE_RELATIVE:
+		return components_ok(text);
+	case WIRE_NAME:
+		return length >= 1 && length <= 64 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+	case WIRE_FILE:
+		return length >= 1 && length <= 64 && text[0] != '.' &&
+		       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._") == length;
+	default:
+		return true;
+	}
+}
+
+static bool check_str(struct walk *walk, const uint8_t *field, uint8_t check)
+{
+	struct wire_str text;
+
+	memcpy(&text, field, sizeof(text));
+	if (text.len == 0)
+		return text.off == 0 && check == WIRE_ANY;
+	if (text.len == UINT32_MAX || !take(walk, text.off, (uint64_t)text.len + 1))
+		return false;
+	const char *at = (const char *)walk->base + text.off;
+	return memchr(at, '\0', (size_t)text.len + 1) == at + text.len && text_ok(at, text.len, check);
+}
+
+static bool check_bytes(struct walk *walk, const uint8_t *field)
+{
+	struct wire_bytes bytes;
+
+	memcpy(&bytes, field, sizeof(bytes));
+	if (bytes.len == 0)
+		return bytes.off == 0;
+	return align_cursor(walk, 8) && take(walk, bytes.off, bytes.len);
+}
+
+static bool check_record(struct walk *walk, const uint8_t *at, uint16_t id);
+
+static bool check_list(struct walk *walk, const uint8_t *field, uint16_t element)
+{
+	struct wire_list list;
+	uint64_t size = wire_records[element].size;
+
+	memcpy(&list, field, sizeof(list));
+	if (list.count == 0)
+		return list.off == 0;
+	if (list.count > WIRE_MAX_LIST_ITEMS || !align_cursor(walk, 8) || !take(walk, list.off, list.count * size))
+		return false;
+	for (uint32_t i = 0; i < list.count; i++)
+		if (!check_record(walk, walk->base + list.off + i * size, element))
+			return false;
+	return true;
+}
+
+static bool check_u32(const uint8_t *at, const struct wire_field *field)
+{
+	uint32_t value;
+
+	memcpy(&value, at, sizeof(value));
+	return value >= field->min && value <= field->max && (field->mask == 0 || (value & ~field->mask) == 0);
+}
+
+static uint32_t field_size(const struct wire_field *field)
+{
+	switch (field->type) {
+	case WIRE_U32:
+	case WIRE_I32:
+		return 4;
+	case WIRE_ARRAY_U32:
+		return 4u * field->count;
+	default:
+		return 8;
+	}
+}
+
+static bool check_field(struct walk *walk, const uint8_t *at, const struct wire_field *field)
+{
+	uint64_t wide;
+
+	switch (field->type) {
+	case WIRE_U32:
+		return check_u32(at, field);
+	case WIRE_U64:
+		memcpy(&wide, at, sizeof(wide));
+		return wide >= field->min && wide <= field->max;
+	case WIRE_STR:
+		return check_str(walk, at, field->check);
+	case WIRE_BYTES:
+		return check_bytes(walk, at);
+	case WIRE_LIST:
+		return check_list(walk, at, field->element);
+	case WIRE_ARRAY_U32:
+		for (uint16_t i = 0; i < field->count; i++)
+			if (!check_u32(at + 4u * i, field))
+				return false;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool check_record(struct walk *walk, const uint8_t *at, uint16_t id)
+{
+	const struct wire_record *record = &wire_records[id];
+	uint32_t end = 0;
+
+	for (uint16_t i = 0; i < record->count; i++) {
+		const struct wire_field *field = &record->fields[i];
+
+		for (; end < field->offset; end++) /* padding */
+			if (at[end] != 0)
+				return false;
+		if (!check_field(walk, at + field->offset, field))
+			return false;
+		end = field->offset + field_size(field);
+	}
+	for (; end < record->size; end++)
+		if (at[end] != 0)
+			return false;
+	return true;
+}
+
+int plan_check(const void *bytes, size_t length, uint32_t kind)
+{
+	uint16_t id = kind == PLAN_KIND_SANDBOX ? WIRE_RECORD_SANDBOX_PLAN : WIRE_RECORD_EXEC_PLAN;
+	const struct wire_header *header = bytes;
+	struct walk walk = { .base = bytes, .size = (uint32_t)length };
+
+	if (length < sizeof(*header) || length > WIRE_MAX_PLAN_BYTES || length % 8)
+		return -EBADMSG;
+	if (header->magic != WIRE_MAGIC || header->kind != kind || header->version != WIRE_VERSION ||
+	    header->total_size != length || header->root_offset != sizeof(*header) || header->reserved != 0)
+		return -EBADMSG;
+	if (length < sizeof(*header) + wire_records[id].size)
+		return -EBADMSG;
+	walk.cursor = (uint32_t)sizeof(*header) + wire_records[id].size;
+	if (!check_record(&walk, walk.base + sizeof(*header), id) || !align_cursor(&walk, 8) || walk.cursor != walk.size)
+		return -EBADMSG;
+	return 0;
+}
+
+/* Reads the part that starts with `header` (already read) to `at`, and checks it. */
+static int read_part(int fd, uint8_t *at, const struct wire_header *header, uint32_t kind)
+{
+	int r;
+
+	memcpy(at, header, sizeof(*header));
+	r = read_all(fd, at + sizeof(*header), header->total_size - sizeof(*header));
+	return r < 0 ? r : plan_check(at, header->total_size, kind);
+}
+
+static int read_header(int fd, struct wire_header *ret_header)
+{
+	int r = read_all(fd, ret_header, sizeof(*ret_header));
+
+	if (r < 0)
+		return r;
+	if (ret_header->magic != WIRE_MAGIC || ret_header->total_size < sizeof(*ret_header) ||
+	    ret_header->total_size > WIRE_MAX_PLAN_BYTES || ret_header->total_size % 8)
+		return -EBADMSG;
+	return 0;
+}
+
+static void point_at_texts(const struct part *part, struct wire_list list, char **table)
+{
+	for (uint32_t i = 0; i < list.count; i++)
+		table[i] = (char *)(uintptr_t)plan_text(part, plan_item(part, list, wire_text, i)->text);
+	table[list.count] = NULL;
+}
+
+int plan_read(int fd, struct plan *ret_plan)
+{
+	const size_t capacity = 2 * (size_t)WIRE_MAX_PLAN_BYTES + 2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *);
+	struct wire_header header;
+	uint8_t *at;
+	int r;
+
+	/* Reserved once at its cap; pages that the plan does not fill are never touched. */
+	at = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return -errno;
+	ret_plan->mapping = at;
+	ret_plan->mapping_size = capacity;
+	r = read_header(fd, &header);
+	if (r == 0)
+		r = read_part(fd, at, &header, PLAN_KIND_SANDBOX);
+	if (r < 0)
+		return r;
+	ret_plan->sandbox_part = (struct part){ at, header.total_size };
+	ret_plan->sandbox = (const void *)(at + sizeof(header));
+	at += header.total_size;
+	r = read_header(fd, &header);
+	if (r == 0)
+		r = read_part(fd, at, &header, PLAN_KIND_EXEC);
+	if (r < 0)
+		return r;
+	ret_plan->exec_part = (struct part){ at, header.total_size };
+	ret_plan->exec = (const void *)(at + sizeof(header));
+	at += header.total_size;
+	if (ret_plan->exec->argv.count == 0)
+		return -EBADMSG;
+	ret_plan->argv = (char **)(void *)at;
+	point_at_texts(&ret_plan->exec_part, ret_plan->exec->argv, ret_plan->argv);
+	ret_plan->envp = ret_plan->argv + ret_plan->exec->argv.count + 1;
+	point_at_texts(&ret_plan->exec_part, ret_plan->exec->env, ret_plan->envp);
+	return 0;
+}

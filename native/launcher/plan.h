@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 -- the two checked parts of a plan, in one mapping. */
+#ifndef BELLJAR_PLAN_H
+#define BELLJAR_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "gen/wire.gen.h"
+
+struct wire_header {
+	uint64_t magic;
+	uint32_t kind, version, total_size, root_offset;
+	uint64_t reserved;
+};
+_Static_assert(sizeof(struct wire_header) == 32, "header layout");
+
+/* A part that plan_check accepted: every offset below is in bounds, every string ends with NUL. */
+struct part {
+	const uint8_t *base;
+	uint32_t size;
+};
+
+struct plan {
+	struct part sandbox_part, exec_part;
+	const struct wire_sandbox_plan *sandbox;
+	const struct wire_exec_plan *exec;
+	/* NULL-terminated pointer tables for execve, in memory of the same mapping. */
+	char **argv, **envp;
+	void *mapping;
+	size_t mapping_size;
+};
+
+/*
+ * Checks one part: the header, then the one canonical layout (every offset must be where the encoder's walk puts it),
+ * ranges, flags, text rules. 0, or -EBADMSG; where it failed is not worth telling an attacker's file.
+ */
+int plan_check(const void *bytes, size_t length, uint32_t kind);
+
+/* Reads both parts from a stream, checks them, fills ret_plan. 0, -EBADMSG, -EPIPE or another negative errno. */
+int plan_read(int fd, struct plan *ret_plan);
+
+static inline const char *plan_text(const struct part *part, struct wire_str text)
+{
+	return text.len ? (const char *)part->base + text.off : "";
+}
+
+static inline const void *plan_bytes(const struct part *part, struct wire_bytes bytes)
+{
+	return part->base + bytes.off;
+}
+
+/* Element i of a list of records of type TYPE. */
+#define plan_item(part, list, TYPE, i) ((const struct TYPE *)(const void *)((part)->base + (list).off) + (i))
+
+#endif

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The program's stdio. The program never holds a descriptor of the caller's: through /proc/self/fd it could reopen it with
+ * the rights of the user behind it. So each stream is a pipe of ours (or a pty), and this file moves the bytes: with
+ * splice where both ends allow it, else through a fixed buffer. Output is counted and cut here, to the byte.
+ *
+ * Nothing here may wait. O_NONBLOCK belongs to the open file description, which the caller shares with its other
+ * children, so it is never set on a descriptor of the caller's: a pipe or terminal is reopened through /proc for a
+ * description of our own, a socket is written with MSG_DONTWAIT, and a regular file never waits.
+ */
+#include <linux/limits.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+
+#include "run.h"
+#include "sys.h"
+#include "util.h"
+
+/* Finds a non-blocking description of what the caller gave us as `fd`; the shared one where that cannot be had. */
+static void adopt(struct watch *watch, int fd, int access, bool *ret_socket)
+{
+	struct stat status;
+	char path[32];
+	struct text text = text_in(path, sizeof(path));
+	bool waits;
+
+	*ret_socket = false;
+	watch->fd = fd;
+	if (fstat(fd, &status) < 0)
+		return;
+	*ret_socket = S_ISSOCK(status.st_mode);
+	waits = S_ISFIFO(status.st_mode) || *ret_socket || (S_ISCHR(status.st_mode) && isatty(fd));
+	watch->always_ready = !waits;
+	watch->shared = waits;
+	if (!waits || *ret_socket)
+		return;
+	text_add(&text, "/proc/self/fd/");
+	text_add_u64(&text, (uint64_t)fd);
+	int own = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0)
+		return;
+	watch->fd = own;
+	watch->shared = false;
+}
+
+static int pipe_pair(int *ret_ours, int *ret_programs, bool program_writes)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	*ret_ours = ends[program_writes ? 0 : 1];
+	*ret_programs = ends[program_writes ? 1 : 0];
+	return fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+static int open_stream(struct run *run, int stream, uint32_t kind)
+{
+	struct pump *pump = &run->pumps[stream];
+	struct watch *caller = stream == 0 ? &pump->from : &pump->to, *ours = stream == 0 ? &pump->to : &pump->from;
+	bool is_socket = false;
+
+	pump->to_is_caller = stream > 0;
+	pump->limit = stream > 0 ? run->plan.exec->output_bytes : UINT64_MAX;
+	caller->fd = -1;
+	if (kind != STDIO_KIND_NULL)
+		adopt(caller, stream, stream == 0 ? O_RDONLY : O_WRONLY, &is_socket);
+	pump->send = is_socket && stream > 0;
+	pump->splice_works = kind != STDIO_KIND_TERMINAL && !is_socket;
+	if (kind != STDIO_KIND_TERMINAL) {
+		int r = pipe_pair(&ours->fd, &run->program_ends[1 + stream], stream > 0);
+
+		if (r < 0)
+			return run_fail(run, STAGE_PARENT, STEP_OPEN_STDIO, (uint32_t)stream, r, "");
+	}
+	pump->from_open = pump->from.fd >= 0;
+	pump->to_open = pump->to.fd >= 0;
+	if (stream == 0 && kind == STDIO_KIND_NULL)
+		pump_close_to(run, pump); /* end of file at once */
+	return 0;
+}
+
+int pumps_open(struct run *run)
+{
+	const uint32_t kinds[3] = { run->plan.exec->stdin, run->plan.exec->stdout, run->plan.exec->stderr };
+
+	for (int i = 0; i < 3; i++) {
+		int r = open_stream(run, i, kinds[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static enum watch_id from_id(const struct run *run, const struct pump *pump)
+{
+	return (enum watch_id)(WATCH_STDIN_FROM + 2 * (pump - run->pumps));
+}
+
+/* The caller's own descriptors 0 to 2 stay open; they are not ours to close. */
+static void drop(struct run *run, struct watch *watch, enum watch_id id, bool *open)
+{
+	(void)watch_set(run, watch, id, 0);
+	if (watch->fd > 2)
+		(void)close(watch->fd);
+	watch->fd = -1;
+	*open = false;
+}
+
+void pump_close_from(struct run *run, struct pump *pump)
+{
+	drop(run, &pump->from, from_id(run, pump), &pump->from_open);
+}
+
+void pump_close_to(struct run *run, struct pump *pump)
+{
+	drop(run, &pump->to, (enum watch_id)(from_id(run, pump) + 1), &pump->to_open);
+}
+
+void pumps_attach_terminal(struct run *run, int master)
+{
+	int second = fcntl(master, F_DUPFD_CLOEXEC, 3);
+
+	(void)fcntl(master, F_SETFL, O_NONBLOCK | O_RDWR);
+	run->pumps[0].to.fd = second;
+	run->pumps[0].to_open = second >= 0;
+	run->pumps[0].end_of_input_char = true;
+	run->pumps[1].from.fd = master;
+	run->pumps[1].from_open = true;
+	terminal_resize(run);
+}
+
+static bool would_block(ssize_t n)
+{
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+static bool is_ready(int fd, short events)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+static ssize_t write_to(const struct pump *pump, const void *data, size_t length)
+{
+	if (pump->send)
+		return send(pump->to.fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (pump->to.shared) { /* a small write to a pipe or terminal that polls writable does not wait */
+		if (!is_ready(pump->to.fd, POLLOUT)) {
+			errno = EAGAIN;
+			return -1;
+		}
+		if (length > PIPE_BUF)
+			length = PIPE_BUF;
+	}
+	return write(pump->to.fd, data, length);
+}
+
+/*
+ * The reader is gone. For stdout and stderr the program must see that as it would without us, by SIGPIPE or EPIPE; input
+ * that nobody wants is nobody's error.
+ */
+static void reader_gone(struct run *run, struct pump *pump)
+{
+	pump->start = pump->end = 0;
+	pump_close_to(run, pump);
+	pump_close_from(run, pump);
+}
+
+/* Writes what the buffer holds. True when it is empty. */
+static bool flush(struct run *run, struct pump *pump)
+{
+	while (pump->start < pump->end && pump->to_open) {
+		ssize_t n = write_to(pump, pump->buffer + pump->start, pump->end - pump->start);
+
+		if (would_block(n)) {
+			pump->blocked_on_target = true;
+			return false;
+		}
+		if (n <= 0) {
+			reader_gone(run, pump);
+			return true;
+		}
+		pump->start += (uint32_t)n;
+	}
+	pump->start = pump->end = 0;
+	return true;
+}
+
+static void end_of_input(struct run *run, struct pump *pump)
+{
+	static const char end_of_transmission = 4;
+
+	pump_close_from(run, pump);
+	if (pump->end_of_input_char && pump->to_open)
+		ignore_result(write(pump->to.fd, &end_of_transmission, 1));
+	if (!pump->to_is_caller && !pump->end_of_input_char)
+		pump_close_to(run, pump);
+}
+
+/* The source has nothing now. Once the tree is dead there is nobody left to write, whoever still holds the pipe. */
+static void source_empty(struct run *run, struct pump *pump)
+{
+	if (run->state == RUN_DRAINING && pump->to_is_caller)
+		end_of_input(run, pump);
+}
+
+/* The limit is reached exactly; one byte more is one too many, even when the program has ended meanwhile. */
+static void probe_limit(struct run *run, struct pump *pump)
+{
+	uint8_t byte;
+	ssize_t n = read(pump->from.fd, &byte, 1);
+
+	if (would_block(n)) {
+		source_empty(run, pump);
+		return;
+	}
+	if (n <= 0) {
+		end_of_input(run, pump);
+		return;
+	}
+	pump->truncated = true;
+	pump_close_from(run, pump);
+	run_end(run, EVIDENCE_OUTPUT_KILL);
+	run->evidence |= EVIDENCE_OUTPUT_KILL;
+}
+
+/* One read or splice of at most `want` bytes; the count, 0 for the end, -1 for "not now" or with splice_works withdrawn. */
+static ssize_t transfer(struct run *run, struct pump *pump, size_t want)
+{
+	ssize_t n;
+
+	if (pump->from.shared && !is_ready(pump->from.fd, POLLIN)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (!pump->splice_works || !pump->to_open) {
+		n = read(pump->from.fd, pump->buffer, want);
+		pump->start = 0;
+		pump->end = n > 0 ? (uint32_t)n : 0;
+		return n;
+	}
+	n = splice(pump->from.fd, NULL, pump->to.fd, NULL, want, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	if (n < 0 && (errno == EINVAL || errno == EBADF || errno == ENOSYS)) {
+		pump->splice_works = false;
+		return transfer(run, pump, want);
+	}
+	/* EAGAIN of a splice may be either end's. */
+	if (would_block(n))
+		pump->blocked_on_target = is_ready(pump->from.fd, POLLIN);
+	return n;
+}
+
+/* One move. True when something was moved. */
+static bool move(struct run *run, struct pump *pump)
+{
+	uint64_t room = pump->limit - pump->count;
+
+	pump->blocked_on_target = false;
+	if (!flush(run, pump) || !pump->from_open)
+		return false;
+	if (!pump->to_is_caller && !pump->to_open)
+		return false; /* the terminal is not there yet */
+	if (room == 0) {
+		probe_limit(run, pump);
+		return false;
+	}
+	ssize_t n = transfer(run, pump, room < PUMP_BUFFER ? (size_t)room : PUMP_BUFFER);
+	if (would_block(n)) {
+		if (!pump->blocked_on_target)
+			source_empty(run, pump);
+		return false;
+	}
+	if (n < 0 && errno == EPIPE) {
+		reader_gone(run, pump);
+		return false;
+	}
+	if (n <= 0) { /* end of file; EIO: the last of a pty's other side was closed */
+		end_of_input(run, pump);
+		return false;
+	}
+	pump->count += (uint64_t)n;
+	return flush(run, pump);
+}
+
+bool pumps_step(struct run *run)
+{
+	bool more = false;
+
+	for (int i = 0; i < 3; i++) {
+		int turn = 0;
+
+		/* A bound on each turn, so that a flood on one stream cannot keep the clocks from being read. */
+		while (turn < 16 && move(run, &run->pumps[i]))
+			turn++;
+		more |= turn == 16;
+	}
+	return more;
+}
+
+void pumps_watch(struct run *run)
+{
+	for (int i = 0; i < 3; i++) {
+		struct pump *pump = &run->pumps[i];
+		enum watch_id id = from_id(run, pump);
+		bool listens = !pump->blocked_on_target && (pump->to_is_caller || pump->to_open);
+
+		/* Listen to the end that holds things up, and to nothing else: a ready end that we cannot use would spin. */
+		if (pump->from_open)
+			(void)watch_set(run, &pump->from, id, listens ? EPOLLIN : 0);
+		if (pump->to_open)
+			(void)watch_set(run, &pump->to, (enum watch_id)(id + 1), pump->blocked_on_target ? EPOLLOUT : 0);
+	}
+}
+
+void pumps_stop_input(struct run *run)
+{
+	if (run->pumps[0].from_open)
+		pump_close_from(run, &run->pumps[0]);
+	if (run->pumps[0].to_open)
+		pump_close_to(run, &run->pumps[0]);
+}
+
+bool pumps_drained(const struct run *run)
+{
+	for (int i = 1; i < 3; i++) {
+		const struct pump *pump = &run->pumps[i];
+
+		if (pump->from_open || (pump->to_open && pump->start < pump->end))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+/* From what was seen to the record: figures, evidence, and the verdict that the generated table derives from it. */
+#include <sys/statfs.h>
+#include <sys/wait.h>
+
+#include "run.h"
+#include "sys.h"
+#include "util.h"
+
+int control_send(const struct run *run, uint32_t kind, const void *payload, uint32_t length)
+{
+	const uint32_t header[2] = { kind, length };
+	struct iovec parts[2] = { { (void *)(uintptr_t)header, sizeof(header) }, { (void *)(uintptr_t)payload, length } };
+	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	ssize_t n;
+
+	do
+		n = sendmsg(run->control, &message, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (size_t)n == sizeof(header) + length ? 0 : -EIO;
+}
+
+static void read_disk(const struct run *run, struct wire_run_record *record)
+{
+	struct statfs status;
+
+	record->disk_full = 2;
+	record->disk_bytes = record->disk_inodes = NOT_MEASURED;
+	if (run->work < 0 || fstatfs(run->work, &status) < 0)
+		return;
+	uint64_t bytes = (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize, inodes = status.f_files - status.f_ffree;
+	record->disk_bytes = bytes > run->base_bytes ? bytes - run->base_bytes : 0;
+	record->disk_inodes = inodes > run->base_inodes ? inodes - run->base_inodes : 0;
+	record->disk_full = (status.f_blocks && status.f_bavail == 0) || (status.f_files && status.f_ffree == 0);
+}
+
+static bool by_cgroup(const struct run *run, enum limit limit)
+{
+	uint32_t mechanism = run->plan.exec->mechanisms[limit];
+
+	return mechanism == MECHANISM_CGROUP2 || mechanism == MECHANISM_CGROUP1;
+}
+
+/*
+ * CPU time of the program: the cgroup's or the perf clock's figure is exact. Otherwise the usage of init and of all that
+ * was reaped, less what init and the task used before exec: a lower bound, because children that are never waited for are not in it.
+ */
+static void read_cpu(const struct run *run, struct wire_run_record *record)
+{
+	uint64_t reaped = run->tree_user_ns + run->tree_system_ns, ours = run->init_cpu_ns + run->task.cpu_ns;
+
+	record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
+	if (!run->gate_open)
+		return;
+	record->cpu_ns = run_cpu_ns(run);
+	record->cpu_exact = record->cpu_ns != NOT_MEASURED;
+	record->cpu_by = by_cgroup(run, LIMIT_CPU_TIME) ? run->plan.exec->mechanisms[LIMIT_CPU_TIME] : MECHANISM_PERF;
+	if (record->cpu_exact)
+		return;
+	record->cpu_ns = reaped > ours ? reaped - ours : 0;
+	if (run->sampled_cpu_ns > record->cpu_ns)
+		record->cpu_ns = run->sampled_cpu_ns;
+	record->cpu_by = MECHANISM_SUPERVISOR;
+}
+
+static void read_memory(const struct run *run, struct wire_run_record *record)
+{
+	record->memory_peak = record->oom_kills = record->processes_peak = record->process_limit_hits = NOT_MEASURED;
+	if (!run->gate_open)
+		return;
+	if (run->has_samples) {
+		record->memory_peak = run->sampled_memory_peak;
+		record->processes_peak = run->sampled_processes_peak;
+	}
+	/* The kernel's own high-water mark of the largest process is a better lower bound than a missed sample. */
+	if (!by_cgroup(run, LIMIT_MEMORY) && run->tree_max_rss > (run->has_samples ? run->sampled_memory_peak : 0))
+		record->memory_peak = run->tree_max_rss;
+	cgroups_read(run, record);
+}
+
+static void read_status(struct run *run, struct wire_run_record *record)
+{
+	record->exit_code = -1;
+	if (!run->has_status)
+		return;
+	if (WIFEXITED(run->status))
+		record->exit_code = WEXITSTATUS(run->status);
+	else
+		record->signal = WTERMSIG(run->status);
+	if (record->exit_code > 0)
+		run->evidence |= EVIDENCE_NON_ZERO;
+	if (record->signal)
+		run->evidence |= EVIDENCE_SIGNALED;
+	if (record->signal == SIGSYS)
+		run->evidence |= EVIDENCE_SIGSYS;
+}
+
+static void read_counters(struct run *run, struct wire_run_record *record)
+{
+	const struct wire_exec_plan *exec = run->plan.exec;
+
+	if (record->oom_kills != NOT_MEASURED && record->oom_kills > 0)
+		run->evidence |= EVIDENCE_OOM_KILL;
+	if (record->process_limit_hits != NOT_MEASURED && record->process_limit_hits > 0)
+		run->evidence |= EVIDENCE_PROCESS_LIMIT_HIT;
+	if (record->disk_full == 1)
+		run->evidence |= EVIDENCE_SCRATCH_FULL;
+	/* The CPU resource limit kills a process by itself; its figure proves that it was that. */
+	if (exec->cpu_ms && (record->signal == SIGXCPU || record->signal == SIGKILL) && record->cpu_ns != NOT_MEASURED &&
+	    record->cpu_ns >= exec->cpu_ms * NS_PER_MS)
+		run->evidence |= EVIDENCE_CPU_KILL;
+}
+
+static uint32_t classify(uint32_t evidence, bool failed)
+{
+	uint32_t i = 0;
+
+	while (i < VERDICT_COUNT - 1 && (!(evidence & verdict_rules[i].evidence) || (verdict_rules[i].only_if_failed && !failed)))
+		i++;
+	return i;
+}
+
+static void fill(struct run *run, struct wire_run_record *record)
+{
+	read_status(run, record);
+	read_cpu(run, record);
+	read_memory(run, record);
+	read_disk(run, record);
+	read_counters(run, record);
+	record->wall_ns = run->gate_open ? run->ended_ns - run->gate_ns : NOT_MEASURED;
+	record->setup_ns = run->gate_open ? run->setup_ended_ns - run->started_ns : NOT_MEASURED;
+	record->landlock_abi = run->task.landlock_abi;
+	record->seccomp_enforced = run->waiting;
+	record->stdout_bytes = run->pumps[1].count;
+	record->stderr_bytes = run->pumps[2].count;
+	record->stdout_truncated = run->pumps[1].truncated;
+	record->stderr_truncated = run->pumps[2].truncated;
+	memcpy(record->mechanisms, run->plan.exec->mechanisms, sizeof(record->mechanisms));
+	/* A perf clock that this host refused: the truth is what took its place. */
+	if (record->mechanisms[LIMIT_CPU_TIME] == MECHANISM_PERF && run->clock < 0)
+		record->mechanisms[LIMIT_CPU_TIME] = MECHANISM_SUPERVISOR;
+}
+
+void record_send(struct run *run)
+{
+	struct wire_run_record record = { .magic = WIRE_MAGIC, .version = WIRE_VERSION, .size = sizeof(record) };
+
+	if (run->plan.exec)
+		fill(run, &record);
+	else
+		record.exit_code = -1;
+	record.leftovers = cgroups_remove(run);
+	record.cancel_signal = run->cancel_signal;
+	record.error_stage = run->failure.stage;
+	record.error_step = run->failure.step;
+	record.error_index = run->failure.index;
+	record.error_errno = run->failure.error;
+	record.start_failure = run->start_failure;
+	copy_text(record.error_text, sizeof(record.error_text), run->failure.text);
+	record.evidence = run->evidence;
+	record.verdict = classify(run->evidence, !(run->has_status && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0));
+	(void)control_send(run, MESSAGE_KIND_RECORD, &record, sizeof(record));
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One run, as the supervisor sees it. All state is in struct run, which the caller owns, and every function here is
+ * non-blocking unless it says otherwise: the launcher hosts one, a server may host many.
+ */
+#ifndef BELLJAR_RUN_H
+#define BELLJAR_RUN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <termios.h>
+
+#include "gen/verdicts.gen.h"
+#include "gen/wire.gen.h"
+#include "plan.h"
+#include "proto.h"
+
+enum { MAX_HIERARCHIES = 8, MAX_COMPANIONS = 8, MAX_FILES = 256, PUMP_BUFFER = 65536 };
+
+/* What the event loop watches; the value in epoll's data. */
+enum watch_id { WATCH_CONTROL, WATCH_SIGNALS, WATCH_TIMER, WATCH_CHANNEL, WATCH_GATE, WATCH_INIT,
+	        WATCH_STDIN_FROM, WATCH_STDIN_TO, WATCH_STDOUT_FROM, WATCH_STDOUT_TO, WATCH_STDERR_FROM, WATCH_STDERR_TO,
+	        WATCH_COMPANION, WATCH_COUNT = WATCH_COMPANION + 2 * MAX_COMPANIONS };
+
+enum run_state {
+	RUN_SETTING_UP, /* init builds the sandbox */
+	RUN_STARTING,   /* the program task prepares itself */
+	RUN_RUNNING,    /* execve has worked, or is about to */
+	RUN_ENDING,     /* everything was told to die; waiting for init's exit */
+	RUN_DRAINING,   /* the tree is dead; what it wrote is still on its way */
+	RUN_DONE,
+};
+
+struct watch {
+	int fd;
+	uint32_t events; /* what epoll knows; 0 = not registered */
+	bool always_ready; /* a regular file: epoll refuses it, read and write never wait */
+	bool shared;       /* the caller's own, blocking description: poll before every use */
+};
+
+/* One direction of one stream. Bounded memory: what is in `buffer` plus what the kernel's pipes hold. */
+struct pump {
+	struct watch from, to;
+	bool from_open, to_open;
+	bool to_is_caller;    /* stdout, stderr: count and limit */
+	bool splice_works, blocked_on_target;
+	bool send;            /* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
+	bool end_of_input_char; /* terminal: end of the caller's input becomes ^D */
+	uint64_t count, limit;
+	bool truncated;
+	uint32_t start, end; /* pending bytes in buffer */
+	uint8_t buffer[PUMP_BUFFER];
+};
+
+struct cgroup {
+	int parent, run, init, exec;  /* directories; v1: only parent and run, exec == run */
+	bool made_run, made_init, made_exec;
+};
+
+struct companion_task {
+	pid_t pid;
+	int pidfd, ready;
+	bool is_ready, dead;
+};
+
+struct run {
+	struct plan plan;
+	enum run_state state;
+	int control, epoll, timer, signals;
+	int channel, gate, init_pidfd;
+	pid_t init_pid, program_pid; /* as our own pid namespace names them */
+	int root, work, userns;      /* of the sandbox, from init */
+	int clock;                   /* perf task clock, or -1 */
+	int program_ends[4];         /* gate and stdio of the program, until they are sent */
+	bool guarded, waiting, gate_open, exec_sent, reaped, exec_known;
+	struct pump pumps[3];        /* stdin, stdout, stderr */
+	struct cgroup cgroups[MAX_HIERARCHIES];
+	struct companion_task companions[MAX_COMPANIONS];
+	uint32_t companions_ready;
+	int files_in[MAX_FILES], out_folders[MAX_FILES];
+	pid_t own_pid;
+	uint32_t evidence, start_failure;
+	struct failure failure;
+	struct gate_message task;    /* what the program task said at the gate */
+	int cancel_signal;
+	bool caller_gone;
+	int status;                  /* wait status of the program */
+	bool has_status;
+	uint64_t started_ns, setup_ended_ns, gate_ns, ended_ns;
+	uint64_t setup_deadline_ns, drain_deadline_ns, armed_ns;
+	uint64_t next_sample_ns, next_cpu_ns;
+	uint64_t base_bytes, base_inodes, init_cpu_ns;
+	uint64_t tree_user_ns, tree_system_ns; /* rusage of init and all it reaped */
+	uint64_t sampled_memory_peak, sampled_processes_peak, sampled_cpu_ns;
+	uint64_t tree_max_rss;
+	bool has_samples;
+	uint64_t oom_kills;
+	bool terminal_saved;
+	struct termios saved_termios;
+	int online_cpus;
+};
+
+/* Notes our own failure (the first one wins) and ends the run as sandbox-error. Returns the negative errno. */
+int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text);
+/* Ends the run: evidence says why. Safe at any moment, more than once. */
+void run_end(struct run *run, uint32_t evidence);
+bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t events);
+
+/* launch.c: everything until the program runs. */
+int launch_start(struct run *run);
+void launch_channel(struct run *run);
+void launch_gate(struct run *run);
+int launch_send_exec(struct run *run);
+void launch_companions_ready(struct run *run);
+
+/* supervise.c */
+void supervise(struct run *run);
+/* CPU time of the program's tree so far by the plan's mechanism; NOT_MEASURED where there is none. */
+uint64_t run_cpu_ns(const struct run *run);
+
+/* pump.c */
+int pumps_open(struct run *run);
+void pumps_watch(struct run *run);
+/* Moves what can be moved without waiting; true when a regular file has more to give or take. */
+bool pumps_step(struct run *run);
+void pumps_stop_input(struct run *run);
+bool pumps_drained(const struct run *run);
+void pumps_attach_terminal(struct run *run, int master);
+void pump_close_from(struct run *run, struct pump *pump);
+void pump_close_to(struct run *run, struct pump *pump);
+
+/* terminal.c */
+int terminal_raw(struct run *run);
+void terminal_restore(struct run *run);
+void terminal_resize(const struct run *run);
+
+/* cgroup.c */
+int cgroups_make(struct run *run);
+int cgroups_attach(struct run *run, pid_t pid);
+int cgroups_init_fd(const struct run *run);
+uint64_t cgroups_cpu_ns(const struct run *run);
+uint64_t cgroups_oom_kills(const struct run *run);
+void cgroups_read(const struct run *run, struct wire_run_record *record);
+void cgroups_kill(const struct run *run);
+/* Blocking, at most about a second. Returns how many directories could not be removed. */
+uint32_t cgroups_remove(struct run *run);
+
+/* sample.c: the tree below init, seen through the host's /proc. */
+struct sample {
+	uint64_t memory_bytes, processes, cpu_ns;
+};
+int sample_tree(const struct run *run, struct sample *ret_sample);
+
+/* files.c */
+int files_open_in(struct run *run);
+int files_copy_in(struct run *run);
+void files_copy_out(struct run *run);
+
+/* companions.c */
+int companions_start(struct run *run, const int namespaces[3]);
+void companions_event(struct run *run, unsigned int index, bool died);
+void companions_kill(struct run *run);
+
+/* idmap.c: blocking; runs newuidmap and newgidmap. */
+int idmap_run(struct run *run);
+
+/* diagnose.c: why execve failed, in the words of enum start_failure. */
+uint32_t diagnose_exec(const struct run *run, struct failure *failure);
+
+/* record.c */
+void record_send(struct run *run);
+int control_send(const struct run *run, uint32_t kind, const void *payload, uint32_t length);
+
+#endif

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The supervisor: a state machine over struct run, driven by epoll and one timerfd. It lives outside the sandbox, in no
+ * namespace, process group or terminal of the program's, so nothing that the program does can stop its clocks.
+ */
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+
+#include "run.h"
+#include "sys.h"
+#include "util.h"
+
+#define SAMPLE_NS (5 * NS_PER_MS)      /* memory without a cgroup */
+#define COUNTER_NS (50 * NS_PER_MS)    /* OOM counter of a v1 cgroup */
+#define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
+
+int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text)
+{
+	if (!(run->evidence & EVIDENCE_SANDBOX_ERROR)) {
+		run->failure.stage = stage;
+		run->failure.step = step;
+		run->failure.index = index;
+		run->failure.error = error < 0 ? -error : error;
+		copy_text(run->failure.text, sizeof(run->failure.text), text);
+	}
+	run_end(run, EVIDENCE_SANDBOX_ERROR);
+	return error < 0 ? error : -EPROTO;
+}
+
+void run_end(struct run *run, uint32_t evidence)
+{
+	/* After the end was decided, later events (a clock that also ran out, say) are no evidence any more. */
+	if (run->state >= RUN_ENDING) {
+		run->evidence |= evidence & (EVIDENCE_SANDBOX_ERROR | EVIDENCE_CANCELLED);
+		return;
+	}
+	run->evidence |= evidence;
+	run->ended_ns = now_ns();
+	run->state = RUN_ENDING;
+	/* Killing PID 1 kills all of the pid namespace; the kernel lets init's exit wait for the last of them. */
+	if (run->init_pidfd >= 0)
+		(void)sys_pidfd_send_signal(run->init_pidfd, SIGKILL);
+	cgroups_kill(run);
+}
+
+bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.u32 = id };
+	int operation = watch->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+
+	if (watch->fd < 0 || watch->always_ready || watch->events == events)
+		return true;
+	if (epoll_ctl(run->epoll, operation, watch->fd, &event) < 0) {
+		if (errno != EPERM)
+			return false;
+		watch->always_ready = true;
+		return true;
+	}
+	watch->events = events;
+	return true;
+}
+
+static int add(struct run *run, int fd, enum watch_id id)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = id };
+
+	return fd < 0 || epoll_ctl(run->epoll, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
+}
+
+static uint64_t earliest(uint64_t a, uint64_t b)
+{
+	return b && (!a || b < a) ? b : a;
+}
+
+static bool asked(const struct run *run, enum limit limit, enum mechanism mechanism)
+{
+	return run->plan.exec->mechanisms[limit] == (uint32_t)mechanism;
+}
+
+/* The next moment at which something has to be looked at, 0 = none. */
+static uint64_t next_deadline(const struct run *run)
+{
+	uint64_t next = 0;
+
+	if (run->state <= RUN_STARTING)
+		next = run->setup_deadline_ns;
+	if (run->state == RUN_DRAINING)
+		next = run->drain_deadline_ns;
+	if (run->state != RUN_RUNNING)
+		return next;
+	if (run->plan.exec->wall_ms)
+		next = run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS;
+	next = earliest(next, run->next_sample_ns);
+	return earliest(next, run->next_cpu_ns);
+}
+
+static void arm_timer(struct run *run)
+{
+	uint64_t next = next_deadline(run);
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(next / NS_PER_S), .tv_nsec = (long)(next % NS_PER_S) } };
+
+	if (next == run->armed_ns)
+		return;
+	run->armed_ns = next;
+	(void)timerfd_settime(run->timer, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+uint64_t run_cpu_ns(const struct run *run)
+{
+	uint64_t value;
+
+	if (asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP2) || asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP1))
+		return cgroups_cpu_ns(run);
+	if (run->clock >= 0 && read(run->clock, &value, sizeof(value)) == sizeof(value))
+		return value;
+	return NOT_MEASURED;
+}
+
+/* CPU time cannot grow faster than the CPUs allow: look again when the limit can first be reached, then ever closer. */
+static void check_cpu(struct run *run, uint64_t now)
+{
+	uint64_t limit = run->plan.exec->cpu_ms * NS_PER_MS, used = run_cpu_ns(run), wait;
+
+	run->next_cpu_ns = 0;
+	if (limit == 0)
+		return;
+	if (used == NOT_MEASURED)
+		used = run->sampled_cpu_ns;
+	if (used >= limit) {
+		run_end(run, EVIDENCE_CPU_KILL);
+		return;
+	}
+	wait = (limit - used) / (uint64_t)run->online_cpus;
+	run->next_cpu_ns = now + (wait < NS_PER_MS ? NS_PER_MS : wait);
+}
+
+static void check_sample(struct run *run, uint64_t now)
+{
+	const struct wire_exec_plan *exec = run->plan.exec;
+	bool cpu_by_sample = exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED;
+	struct sample sample;
+
+	run->next_sample_ns = 0;
+	if (asked(run, LIMIT_MEMORY, MECHANISM_CGROUP1)) {
+		run->next_sample_ns = now + COUNTER_NS;
+		run->oom_kills = cgroups_oom_kills(run);
+		if (run->oom_kills != NOT_MEASURED && run->oom_kills > 0)
+			run_end(run, EVIDENCE_OOM_KILL);
+	}
+	if (!asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && !cpu_by_sample)
+		return;
+	run->next_sample_ns = now + SAMPLE_NS;
+	if (sample_tree(run, &sample) < 0)
+		return;
+	if (sample.memory_bytes > run->sampled_memory_peak)
+		run->sampled_memory_peak = sample.memory_bytes;
+	if (sample.processes > run->sampled_processes_peak)
+		run->sampled_processes_peak = sample.processes;
+	if (sample.cpu_ns > run->sampled_cpu_ns)
+		run->sampled_cpu_ns = sample.cpu_ns;
+	run->has_samples = true;
+	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes && sample.memory_bytes > exec->memory_bytes)
+		run_end(run, EVIDENCE_OOM_KILL);
+	if (cpu_by_sample && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
+		run_end(run, EVIDENCE_CPU_KILL);
+}
+
+static void timer_event(struct run *run)
+{
+	uint64_t ticks, now = now_ns();
+
+	ignore_result(read(run->timer, &ticks, sizeof(ticks)));
+	run->armed_ns = 0;
+	if (run->state <= RUN_STARTING && now >= run->setup_deadline_ns)
+		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 0, ETIMEDOUT, "set-up");
+	if (run->state == RUN_DRAINING && run->drain_deadline_ns && now >= run->drain_deadline_ns)
+		run->state = RUN_DONE;
+	if (run->state != RUN_RUNNING)
+		return;
+	if (run->plan.exec->wall_ms && now >= run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS)
+		run_end(run, EVIDENCE_WALL_KILL);
+	if (run->next_cpu_ns && now >= run->next_cpu_ns && run->state == RUN_RUNNING)
+		check_cpu(run, now);
+	if (run->next_sample_ns && now >= run->next_sample_ns && run->state == RUN_RUNNING)
+		check_sample(run, now);
+}
+
+static void cancel(struct run *run, int signal)
+{
+	if (!run->cancel_signal)
+		run->cancel_signal = signal;
+	run_end(run, EVIDENCE_CANCELLED);
+	/* Somebody who cancels does not wait for a reader that never reads. */
+	run->drain_deadline_ns = now_ns() + DRAIN_AFTER_CANCEL_NS;
+}
+
+static void signal_event(struct run *run)
+{
+	struct signalfd_siginfo info;
+
+	while (read(run->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGWINCH)
+			terminal_resize(run);
+		else
+			cancel(run, (int)info.ssi_signo);
+	}
+}
+
+/* One byte asks to cancel; end of file is the command's death: everything dies, and nobody waits for the output. */
+static void control_event(struct run *run)
+{
+	char word;
+	ssize_t n = recv(run->control, &word, 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		run->caller_gone = true;
+		(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->control, NULL);
+	}
+	cancel(run, 0);
+	if (run->caller_gone && run->state == RUN_DRAINING)
+		run->state = RUN_DONE;
+}
+
+static uint64_t timeval_ns(struct timeval value)
+{
+	return (uint64_t)value.tv_sec * NS_PER_S + (uint64_t)value.tv_usec * 1000;
+}
+
+static void init_event(struct run *run)
+{
+	struct rusage usage = { 0 };
+	int status;
+
+	if (wait4(run->init_pid, &status, WNOHANG | __WALL, &usage) != run->init_pid)
+		return;
+	run->reaped = true;
+	run->tree_user_ns = timeval_ns(usage.ru_utime);
+	run->tree_system_ns = timeval_ns(usage.ru_stime);
+	run->tree_max_rss = (uint64_t)usage.ru_maxrss * 1024;
+	close_fd(&run->init_pidfd);
+	/* Its last words may still wait in the channel. */
+	while (run->channel >= 0 && run->state < RUN_ENDING)
+		launch_channel(run);
+	while (run->gate >= 0 && run->state < RUN_ENDING)
+		launch_gate(run);
+	if (run->state < RUN_ENDING)
+		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0, "");
+	companions_kill(run);
+	pumps_stop_input(run);
+	run->state = run->caller_gone ? RUN_DONE : RUN_DRAINING;
+}
+
+static void dispatch(struct run *run, uint32_t id)
+{
+	switch (id) {
+	case WATCH_CONTROL:
+		control_event(run);
+		break;
+	case WATCH_SIGNALS:
+		signal_event(run);
+		break;
+	case WATCH_TIMER:
+		timer_event(run);
+		break;
+	case WATCH_CHANNEL:
+		launch_channel(run);
+		break;
+	case WATCH_GATE:
+		launch_gate(run);
+		break;
+	case WATCH_INIT:
+		init_event(run);
+		break;
+	default:
+		if (id >= WATCH_COMPANION)
+			companions_event(run, (id - WATCH_COMPANION) / 2, (id - WATCH_COMPANION) % 2);
+		break; /* streams are stepped after every round of events */
+	}
+}
+
+static int add_watches(struct run *run)
+{
+	int r = 0;
+
+	if ((r = add(run, run->control, WATCH_CONTROL)) < 0 || (r = add(run, run->signals, WATCH_SIGNALS)) < 0 ||
+	    (r = add(run, run->timer, WATCH_TIMER)) < 0 || (r = add(run, run->channel, WATCH_CHANNEL)) < 0 ||
+	    (r = add(run, run->gate, WATCH_GATE)) < 0 || (r = add(run, run->init_pidfd, WATCH_INIT)) < 0)
+		return r;
+	return 0;
+}
+
+void supervise(struct run *run)
+{
+	struct epoll_event events[16];
+	int r = add_watches(run);
+
+	if (r < 0)
+		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 1, r, "epoll");
+	while (run->state < RUN_DONE) {
+		bool more = pumps_step(run);
+
+		if (run->state == RUN_DRAINING && pumps_drained(run)) {
+			run->state = RUN_DONE;
+			break;
+		}
+		pumps_watch(run);
+		arm_timer(run);
+		int count = epoll_wait(run->epoll, events, ARRAY_SIZE(events), more ? 0 : -1);
+		for (int i = 0; i < count && run->state < RUN_DONE; i++)
+			dispatch(run, events[i].data.u32);
+	}
+}
