@@ -12,6 +12,9 @@ export interface HostFiles {
   lstat(path: string): Stats | null;
   /** Names in a directory, sorted; empty when it cannot be read. */
   names(path: string): readonly string[];
+  /** The same with what each name is, for walks. */
+  entries(path: string): readonly { readonly name: string; readonly kind: "directory" | "file" | "symlink" | "other" }[];
+  /** The text of a symbolic link; null when it is none. */
   link(path: string): string | null;
   /** The path with every link resolved, or null. */
   real(path: string): string | null;
@@ -40,6 +43,11 @@ export function hostFiles(root = ""): HostFiles {
     stat: (path) => orNull(() => statSync(root + path)),
     lstat: (path) => orNull(() => lstatSync(root + path)),
     names: (path) => orNull(() => readdirSync(root + path).sort()) ?? [],
+    entries: (path) =>
+      (orNull(() => readdirSync(root + path, { withFileTypes: true })) ?? []).map((entry) => ({
+        name: entry.name,
+        kind: entry.isDirectory() ? "directory" : entry.isSymbolicLink() ? "symlink" : entry.isFile() ? "file" : "other",
+      })),
     link: (path) => orNull(() => readlinkSync(root + path)),
     real: (path) => orNull(() => realpathSync(root + path).slice(root.length)),
   };

@@ -1,0 +1,46 @@
+import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+/** $XDG_CACHE_HOME/belljar, else ~/.cache/belljar; null without a home. */
+export function cacheHome(environment: Readonly<Record<string, string | undefined>>): string | null {
+  const { XDG_CACHE_HOME: configured, HOME: home } = environment as { readonly XDG_CACHE_HOME?: string; readonly HOME?: string };
+  if (configured?.startsWith("/")) return join(configured, "belljar");
+  return home?.startsWith("/") ? join(home, ".cache/belljar") : null;
+}
+
+const maxBytes = 1024 * 1024;
+
+/** The text of a cache file that is this user's own and that nobody else can write; null for anything else. */
+export function readOwnFile(path: string): string | null {
+  let descriptor: number | null = null;
+  try {
+    descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const status = fstatSync(descriptor);
+    if (!status.isFile() || status.uid !== process.getuid?.() || (status.mode & 0o022) !== 0 || status.size > maxBytes) return null;
+    return readFileSync(descriptor, "utf8");
+  } catch {
+    return null;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+/** Replaces a file by temporary name, fsync and rename; says whether it worked, since a cache may only ever save time. */
+export function replaceFile(path: string, text: string): boolean {
+  const part = `${path}.${process.pid}`;
+  let descriptor: number | null = null;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
+    const bytes = Buffer.from(text, "utf8");
+    for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
+    fsyncSync(descriptor);
+    renameSync(part, path);
+    return true;
+  } catch {
+    rmSync(part, { force: true });
+    return false;
+  } finally {
+    if (descriptor !== null) closeSync(descriptor);
+  }
+}

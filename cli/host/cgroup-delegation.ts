@@ -1,0 +1,110 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { CgroupFacts } from "../../policy/compile/types.ts";
+import { surveyCgroup1 } from "./cgroup-v1.ts";
+import { type Cgroup2Place, type CgroupRefusal, surveyCgroup2 } from "./cgroup-v2.ts";
+import type { Config } from "./config.ts";
+import type { HostFiles } from "./host-files.ts";
+import { parseMountInfo } from "./mountinfo.ts";
+
+/** The cgroup that this process moves into when it has to leave the one in which runs are made. */
+export const callerCgroup = "belljar-caller";
+
+export interface CgroupSurvey {
+  /** What a run would find, with everything done that `prepareCgroup` does. */
+  readonly facts: CgroupFacts;
+  /** The v2 place behind the facts, else null. */
+  readonly place: Cgroup2Place | null;
+  readonly refusals: readonly CgroupRefusal[];
+}
+
+/** Own cgroups by controller; "" is v2. Lines of /proc/self/cgroup are ID:CONTROLLERS:PATH, and a path may hold colons. */
+export function parseOwnCgroups(text: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const line of text.split("\n")) {
+    const match = /^\d+:([^:]*):(\/.*)$/.exec(line);
+    if (match === null) continue;
+    for (const controller of (match[1] ?? "").split(",")) found.set(controller, (match[2] ?? "/").replace(/ \(deleted\)$/, ""));
+  }
+  return found;
+}
+
+const describe = (refusal: CgroupRefusal): string => {
+  const path = refusal.path === null ? "" : `'${refusal.path}' `;
+  return `cgroup v${refusal.version}: ${path}${refusal.reason}`;
+};
+
+/** One sentence that says why a limit is not enforced by a cgroup. */
+function noneBecause(refusals: readonly CgroupRefusal[]): CgroupFacts {
+  const memory = refusals.filter((one) => one.controllers.includes("memory"));
+  const reasons = (memory.length > 0 ? memory : refusals).map(describe);
+  return { kind: "none", reason: reasons.length > 0 ? reasons.join("; ") : "this host mounts no cgroup file system" };
+}
+
+export interface CgroupSurveyOptions {
+  readonly files: HostFiles;
+  readonly uid: number;
+  readonly pid: number;
+  readonly config?: Config["cgroup"] | undefined;
+}
+
+/**
+ * Where a per-run cgroup may be made for this very process. Reads only; nothing is moved or enabled.
+ * v2 where it has the memory controller, else v1 where any hierarchy is ours, else v2 for what it does give (counting CPU
+ * time, killing), else none with the reason.
+ */
+export function surveyCgroups({ files, uid, pid, config = {} }: CgroupSurveyOptions): CgroupSurvey {
+  const use = config.use ?? "auto";
+  if (use === "none") return { facts: { kind: "none", reason: "the configuration turns cgroups off" }, place: null, refusals: [] };
+  const mounts = parseMountInfo(files.text("/proc/self/mountinfo") ?? "");
+  const own = parseOwnCgroups(files.text("/proc/self/cgroup") ?? "");
+  const second =
+    use === "cgroup1"
+      ? { place: null, refusals: [] }
+      : surveyCgroup2(files, { mounts, ownPath: own.get("") ?? null, pid, configured: config.parent });
+  const ofPlace = ({ parent, enabled, toEnable }: Cgroup2Place): CgroupFacts => ({
+    kind: "cgroup2",
+    parent,
+    controllers: [...enabled, ...toEnable],
+  });
+  const { place } = second;
+  if (place !== null && [...place.enabled, ...place.toEnable].includes("memory")) {
+    return { facts: ofPlace(place), place, refusals: second.refusals };
+  }
+  const first =
+    use === "cgroup2"
+      ? { hierarchies: [], refusals: [] }
+      : surveyCgroup1(files, { mounts, ownPaths: own, uid, configured: config.parents });
+  if (first.hierarchies.length > 0)
+    return { facts: { kind: "cgroup1", hierarchies: first.hierarchies }, place: null, refusals: first.refusals };
+  const refusals = [...second.refusals, ...first.refusals];
+  if (place !== null) return { facts: ofPlace(place), place, refusals };
+  return { facts: noneBecause(refusals), place: null, refusals };
+}
+
+/**
+ * Does what the surveyed place needs: moves this process out of the parent, enables the missing controllers one by one, and
+ * says what the kernel shows afterwards. A refusal on the way means fewer controllers, never a failure here.
+ */
+export function prepareCgroup(survey: CgroupSurvey, pid: number = process.pid): CgroupFacts {
+  const { facts, place } = survey;
+  if (place === null || place.toEnable.length === 0 || facts.kind !== "cgroup2") return facts;
+  try {
+    if (place.moveSelf) {
+      mkdirSync(`${place.parent}/${callerCgroup}`, { recursive: true });
+      writeFileSync(`${place.parent}/${callerCgroup}/cgroup.procs`, String(pid));
+    }
+    for (const name of place.toEnable) enable(place.parent, name);
+    const shown = readFileSync(`${place.parent}/cgroup.subtree_control`, "utf8").trim().split(/\s+/);
+    return { ...facts, controllers: facts.controllers.filter((name) => shown.includes(name)) };
+  } catch {
+    return { ...facts, controllers: place.enabled };
+  }
+}
+
+function enable(parent: string, controller: string): void {
+  try {
+    writeFileSync(`${parent}/cgroup.subtree_control`, `+${controller}`);
+  } catch {
+    // read back below: what is not shown is not reported
+  }
+}
