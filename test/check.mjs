@@ -68,6 +68,7 @@ const steps = [
       "-Werror",
       "-D_GNU_SOURCE",
       "-Inative/launcher/gen",
+      "-Inative/launcher/gen",
       "-c",
       "-o",
       join(scratch, "program.o"),
