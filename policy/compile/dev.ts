@@ -1,0 +1,27 @@
+import type { FsEntry } from "../wire/wire.gen.ts";
+import { bind, devpts, directory, scratch, symlink } from "./entries.ts";
+
+/** Nodes that every program may expect (OCI runtime spec, config-linux "Default Devices"). Nothing else of the host's /dev. */
+const nodes = ["null", "zero", "full", "random", "urandom", "tty"] as const;
+
+const links: readonly (readonly [string, string])[] = [
+  ["ptmx", "pts/ptmx"],
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+];
+
+/**
+ * A /dev of our own. The nodes are the host's, so their mounts are read-only: devices can be written all the same, but the
+ * program cannot touch the host's time stamps of /dev/null, which is writable for everybody.
+ */
+export function devEntries(): readonly FsEntry[] {
+  return [
+    directory("/dev"),
+    ...nodes.map((name) => bind(`/dev/${name}`, { source: `/dev/${name}`, flags: ["readOnly", "deviceNodes", "sourceIsFile"] })),
+    devpts(),
+    ...links.map(([name, text]) => symlink(`/dev/${name}`, text)),
+    scratch("/dev/shm", { name: "shm", mode: 0o1777 }),
+  ];
+}

@@ -1,0 +1,69 @@
+/** ResolvedPolicy, facts of the host and the request -> LaunchPlan: complete, deterministic, without effects. */
+import type { ResolvedPolicy } from "../profile/types.ts";
+import type { EnforcementValue, RunReport } from "../verdict/report-types.ts";
+import { planCgroups } from "./cgroup.ts";
+import { compileExec } from "./exec.ts";
+import { compileIds } from "./ids.ts";
+import { checkRequired, chooseMechanisms, limitWarnings, type Mechanisms } from "./limits.ts";
+import { compileSandbox } from "./sandbox.ts";
+import type { CompileWarning, HostFacts, LaunchPlan, RunRequest } from "./types.ts";
+
+export { writableVolumes } from "./mounts.ts";
+export { workPath } from "./paths.ts";
+
+export interface CompileInput {
+  readonly policy: ResolvedPolicy;
+  readonly facts: HostFacts;
+  readonly request: RunRequest;
+  /** struct sock_filter[] of the ceiling and of the profile; the latter empty for none. */
+  readonly filters: { readonly base: Uint8Array; readonly profile: Uint8Array };
+}
+
+export interface CompileResult {
+  readonly plan: LaunchPlan;
+  readonly warnings: readonly CompileWarning[];
+  /** What the plan sets up; the report says what held. */
+  readonly enforcement: RunReport["enforcement"];
+}
+
+/**
+ * Throws BelljarError: `usage` (command, environment, ids, working directory), `profile-invalid` (contradictions),
+ * `limit-unenforceable`, `guard-unavailable`, `rootfs-invalid`, `not-supported`.
+ */
+export function compilePlan({ policy, facts, request, filters }: CompileInput): CompileResult {
+  const ids = compileIds({ policy, facts, request });
+  const cgroups = planCgroups(facts.cgroup, policy.limits);
+  const mechanisms = chooseMechanisms({ policy, facts, cgroups });
+  checkRequired({ policy, facts, cgroups }, mechanisms);
+  const sandbox = compileSandbox({ policy, facts, request, ids, cgroups, baseFilter: filters.base });
+  const exec = compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter: filters.profile });
+  return {
+    plan: { sandbox, exec },
+    warnings: [...limitWarnings(mechanisms), ...looseningWarnings(policy)],
+    enforcement: {
+      ...enforcementOf(mechanisms),
+      seccomp: filters.profile.length > 0 ? "enforced" : "none",
+      landlock: sandbox.landlockWanted ? "enforced" : "none",
+    },
+  };
+}
+
+function enforcementOf(mechanisms: Mechanisms): RunReport["enforcement"] {
+  const asked = Object.entries(mechanisms).filter(([, mechanism]) => mechanism !== "notAsked");
+  return Object.fromEntries(asked) as Readonly<Record<string, EnforcementValue>>;
+}
+
+function looseningWarnings({ namespaces, network }: ResolvedPolicy): readonly CompileWarning[] {
+  const warnings: CompileWarning[] = [];
+  if (namespaces.user === "allow")
+    warnings.push({
+      limit: null,
+      message: "namespaces.user: allow: Landlock is off, and what hides parts of /proc does not hold in namespaces made inside",
+    });
+  if (network.mode === "host")
+    warnings.push({
+      limit: null,
+      message: "network.mode: host: the program reaches whatever this host reaches, services on its loopback included",
+    });
+  return warnings;
+}

@@ -1,0 +1,79 @@
+/** What the program finds at its root: the host's /usr and company, or the top level of a directory. */
+import { BelljarError } from "../errors.ts";
+import type { ResolvedPolicy } from "../profile/types.ts";
+import type { FsEntry } from "../wire/wire.gen.ts";
+import { bindFile, bindTree, directory, scratch, symlink } from "./entries.ts";
+import { etcEntries } from "./etc.ts";
+import { isWithin } from "./paths.ts";
+import type { DirectoryRootfsFacts, HostFacts, HostRootfsFacts } from "./types.ts";
+
+interface RootfsInput {
+  readonly policy: ResolvedPolicy;
+  readonly facts: HostFacts;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Throws BelljarError `not-supported` for what this version cannot do, `rootfs-invalid` for a directory that is no rootfs. */
+export function rootfsEntries({ policy, facts, uid, gid }: RootfsInput): readonly FsEntry[] {
+  const { rootfs } = policy;
+  if (rootfs.kind === "image") throw notSupported(`rootfs '${rootfs.reference}': running on OCI images is not built yet`);
+  if (rootfs.writable)
+    throw notSupported(
+      `rootfs.writable: a writable ${rootfs.kind} root file system is not built yet; /work, /tmp and volumes are writable`,
+    );
+  if (policy.scratch.storage === "disk") throw notSupported('scratch.storage: "disk" is not built yet; use "memory"');
+  if (rootfs.kind === "directory") {
+    if (facts.directoryRootfs === null) throw new BelljarError("internal", "compiling the plan: the rootfs directory was not read");
+    return directoryEntries(facts.directoryRootfs);
+  }
+  if (facts.hostRootfs === null) throw new BelljarError("internal", "compiling the plan: the host's /usr was not read");
+  const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
+  return hostEntries(facts.hostRootfs, own);
+}
+
+function notSupported(message: string): BelljarError {
+  return new BelljarError("not-supported", `compiling the plan: ${message}`);
+}
+
+function hostEntries(host: HostRootfsFacts, own: readonly FsEntry[]): readonly FsEntry[] {
+  const ours = new Set(own.map(({ target }) => target));
+  const folders = host.etc.filter(({ kind }) => kind === "directory").map(({ path }) => path);
+  // What a bound folder shows already needs no entry of its own, and none could be made inside it.
+  const wanted = (path: string): boolean => !ours.has(path) && !folders.some((folder) => folder !== path && isWithin(path, folder));
+  return [
+    bindTree("/usr", "/usr"),
+    ...host.links.map(({ path, target }) => symlink(path, target)),
+    ...host.directories.map((path) => bindTree(path, path)),
+    directory("/etc"),
+    ...own,
+    ...host.etc
+      .filter(({ path }) => wanted(path))
+      .map(({ path, kind }) => (kind === "directory" ? bindTree(path, path) : bindFile(path, path))),
+    ...host.etcLinks.filter(({ path }) => wanted(path)).map(({ path, target }) => symlink(path, target)),
+    directory("/run"),
+    scratch("/var/tmp", { name: "var-tmp", mode: 0o1777 }),
+  ];
+}
+
+/** Ours in every sandbox, whatever the directory has there: /run because services listen on sockets in it. */
+const provided = new Set(["proc", "sys", "dev", "tmp", "run", "work"]);
+
+function directoryEntries({ path, entries }: DirectoryRootfsFacts): readonly FsEntry[] {
+  if (path === "/")
+    throw new BelljarError("rootfs-invalid", "compiling the plan: rootfs '/': the whole host is no sandbox", {
+      hint: 'use "kind": "host" (--rootfs host), which shows the host\'s /usr and little else',
+    });
+  const shown = entries.filter(({ name }) => !provided.has(name));
+  if (shown.length === 0)
+    throw new BelljarError("rootfs-invalid", `compiling the plan: rootfs '${path}': the directory holds nothing to run`);
+  return [
+    ...shown.map(({ name, kind, target }) => {
+      const at = `/${name}`;
+      const source = `${path}${at}`;
+      if (kind === "symlink") return symlink(at, target ?? "");
+      return kind === "directory" ? bindTree(at, source) : bindFile(at, source);
+    }),
+    directory("/run"),
+  ];
+}

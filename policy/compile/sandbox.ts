@@ -1,0 +1,52 @@
+import { BelljarError } from "../errors.ts";
+import type { ResolvedPolicy } from "../profile/types.ts";
+import type { Namespace, SandboxPlan } from "../wire/wire.gen.ts";
+import { capabilityBits } from "./capabilities.ts";
+import type { CgroupPlan } from "./cgroup.ts";
+import { hostFactsDigest } from "./facts-digest.ts";
+import type { CompiledIds } from "./ids.ts";
+import { compileLandlock } from "./landlock.ts";
+import { compileMounts } from "./mounts.ts";
+import { workPath } from "./paths.ts";
+import type { HostFacts, RunRequest } from "./types.ts";
+
+interface SandboxInput {
+  readonly policy: ResolvedPolicy;
+  readonly facts: HostFacts;
+  readonly request: RunRequest;
+  readonly ids: CompiledIds;
+  readonly cgroups: CgroupPlan;
+  readonly baseFilter: Uint8Array;
+}
+
+/** In the wire table's order, as the decoder gives them back. */
+function namespaces(policy: ResolvedPolicy): readonly Namespace[] {
+  const always = ["user", "mount", "pid", "ipc", "uts", "cgroup"] as const;
+  return policy.network.mode === "host" ? always : [...always, "network"];
+}
+
+/** What exists before any program is known. */
+export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
+  if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
+  const { initUid: _, ...idFields } = ids;
+  const filesystem = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid });
+  return {
+    runId: request.runId,
+    hostFactsDigest: hostFactsDigest(facts),
+    namespaces: namespaces(policy),
+    ...idFields,
+    userNamespaces: policy.namespaces.user,
+    hostname: policy.process.hostname,
+    network: policy.network.mode === "host" ? "host" : "private",
+    scratchBytes: BigInt(policy.limits.disk ?? 0),
+    scratchInodes: BigInt(policy.limits.inodes ?? 0),
+    rootReadOnly: true, // a writable root is refused by rootfsEntries
+    workPath,
+    filesystem,
+    companions: [],
+    cgroups: cgroups.hierarchies,
+    boundingSet: capabilityBits(policy.capabilities),
+    baseFilter,
+    ...compileLandlock(policy, filesystem),
+  };
+}
