@@ -49,7 +49,7 @@ describe("the run record", () => {
 });
 
 test("the output record comes back as written", () => {
-  const output = { index: 1, failure: "tooBig" as const, errno: -27, reserved: 0, bytes: 2n ** 40n };
+  const output = { index: 1, failure: "tooBig" as const, error: -27, reserved: 0, bytes: 2n ** 40n };
   expect(decodeOutput(encodeFixed("OutputRecord", output))).toEqual(output);
   expect(() => decodeOutput(new Uint8Array(8))).toThrow("8 bytes where 24 were due");
 });
