@@ -15,6 +15,8 @@ export type Reading<T> = { readonly ok: true; readonly value: T } | { readonly o
 export interface Bounds {
   readonly min?: number;
   readonly max?: number;
+  /** What else is accepted, said in refusals: "null for no limit". */
+  readonly or?: string;
 }
 
 /** Longest duration: a year. In nanoseconds it still fits the kernel's 64 bits with room to add. */
@@ -35,10 +37,9 @@ export function quoteValue(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 72)}…(${text.length} characters)` : text;
 }
 
-const refuse = (wanted: string, value: unknown): { readonly ok: false; readonly problem: string } => ({
-  ok: false,
-  problem: `must be ${wanted} (got ${quoteValue(value)})`,
-});
+function refuse(wanted: string, value: unknown, or?: string): { readonly ok: false; readonly problem: string } {
+  return { ok: false, problem: `must be ${wanted}${or === undefined ? "" : `, or ${or}`} (got ${quoteValue(value)})` };
+}
 
 /** "1.25" times 1000 as an exact integer, or null where it does not come out whole. */
 function scale(decimal: string, factor: bigint): bigint | null {
@@ -57,28 +58,32 @@ interface Quantity {
 }
 
 function readQuantity(value: unknown, quantity: Quantity, bounds: Bounds): Reading<number> {
-  const { min = 0, max = quantity.max } = bounds;
+  const { min = 0, max = quantity.max, or } = bounds;
   const text = typeof value === "number" ? String(value) : value;
-  if (typeof text !== "string" || text.length > 64) return refuse(quantity.wanted, value);
+  if (typeof text !== "string" || text.length > 64) return refuse(quantity.wanted, value, or);
   const match = quantity.pattern.exec(text.trim());
   if (match === null) {
     // Numbers beyond 10^21 print as "1e+308": too large, not malformed.
-    if (typeof value === "number" && value > max) return refuse(`at most ${quantity.show(max)}`, value);
-    return refuse(quantity.wanted, value);
+    if (typeof value === "number" && value > max) return refuse(`at most ${quantity.show(max)}`, value, or);
+    return refuse(quantity.wanted, value, or);
   }
   const factor = quantity.units[(match[2] ?? "").toLowerCase()];
-  if (factor === undefined) return refuse(quantity.wanted, value);
+  if (factor === undefined) return refuse(quantity.wanted, value, or);
   const scaled = scale(match[1] ?? "", factor);
-  if (scaled === null) return refuse(`a whole number of ${quantity.units["ms"] === undefined ? "bytes" : "milliseconds"}`, value);
-  if (scaled > BigInt(max)) return refuse(`at most ${quantity.show(max)}`, value);
-  if (scaled < BigInt(min)) return refuse(min === 1 ? "more than 0" : `at least ${quantity.show(min)}`, value);
+  if (scaled === null) return refuse(`a whole number of ${quantity.units["ms"] === undefined ? "bytes" : "milliseconds"}`, value, or);
+  if (scaled > BigInt(max)) return refuse(`at most ${quantity.show(max)}`, value, or);
+  if (scaled < BigInt(min)) return refuse(min === 1 ? "more than 0" : `at least ${quantity.show(min)}`, value, or);
   return { ok: true, value: Number(scaled) };
 }
 
 /** Size in bytes: "64K", "64M", "64MiB", "1.5G" (all powers of 1024) or a number of bytes. "64MB" is refused as ambiguous. */
 export function readSize(value: unknown, bounds: Bounds = {}): Reading<Bytes> {
   if (typeof value === "string" && /^\s*\d+(\.\d+)?\s*[kmgt]b\s*$/i.test(value)) {
-    return refuse(`unambiguous: write "${value.trim().replace(/\s*b$/i, "")}" or "${value.trim().replace(/b$/i, "iB")}" for powers of 1024`, value);
+    return refuse(
+      `unambiguous: write "${value.trim().replace(/\s*b$/i, "")}" or "${value.trim().replace(/b$/i, "iB")}" for powers of 1024`,
+      value,
+      bounds.or,
+    );
   }
   return readQuantity(
     value,
@@ -124,24 +129,25 @@ export function readCount(value: unknown, bounds: Bounds = {}): Reading<Count> {
 }
 
 /** CPUs as a fraction: 0.5, "1.5", 2; in hundredths, because the kernel's smallest quota is 1 ms of a 100 ms period. */
-export function readCpus(value: unknown): Reading<number> {
+export function readCpus(value: unknown, { or }: Bounds = {}): Reading<number> {
   const wanted = `a number of CPUs such as 0.5 or 2, from 0.01 to ${maxCpus}, in steps of 0.01`;
   const text = typeof value === "number" ? String(value) : value;
-  if (typeof text !== "string" || !/^\d{1,6}(\.\d+)?$/.test(text.trim())) return refuse(wanted, value);
+  if (typeof text !== "string" || !/^\d{1,6}(\.\d+)?$/.test(text.trim())) return refuse(wanted, value, or);
   const hundredths = scale(text.trim(), 100n);
-  if (hundredths === null || hundredths < 1n || hundredths > BigInt(maxCpus) * 100n) return refuse(wanted, value);
+  if (hundredths === null || hundredths < 1n || hundredths > BigInt(maxCpus) * 100n) return refuse(wanted, value, or);
   return { ok: true, value: Number(hundredths) / 100 };
 }
 
 /** Linux CPU list ("0-3,8"), canonical: sorted, neighbours joined. */
-export function readCpuList(value: unknown): Reading<CpuList> {
+export function readCpuList(value: unknown, { or }: Bounds = {}): Reading<CpuList> {
   const wanted = `a CPU list such as "0-3,8", of CPUs below ${maxCpus}`;
   const text = typeof value === "number" ? String(value) : value;
-  if (typeof text !== "string" || text.length > 4096 || !/^\s*\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*\s*$/.test(text)) return refuse(wanted, value);
+  if (typeof text !== "string" || text.length > 4096 || !/^\s*\d+(-\d+)?(\s*,\s*\d+(-\d+)?)*\s*$/.test(text))
+    return refuse(wanted, value, or);
   const cpus = new Set<number>();
   for (const range of text.split(",")) {
     const [from = 0, to = from] = range.split("-").map(Number);
-    if (to < from || to >= maxCpus) return refuse(wanted, value);
+    if (to < from || to >= maxCpus) return refuse(wanted, value, or);
     for (let cpu = from; cpu <= to; cpu += 1) cpus.add(cpu);
   }
   return { ok: true, value: formatCpuList([...cpus]) };

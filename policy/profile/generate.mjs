@@ -32,6 +32,14 @@ function knownKeys(node, path = "", table = {}) {
   return table;
 }
 
+/** The kinds of each tagged union, by path. */
+function knownKinds(node, path = "", table = {}) {
+  if (node.oneOf) table[path] = node.oneOf.map((memberNode) => memberNode.properties.kind.const);
+  for (const [key, child] of Object.entries(node.properties ?? {})) knownKinds(child, path === "" ? key : `${path}.${key}`, table);
+  if (node.items) knownKinds(node.items, `${path}[]`, table);
+  return table;
+}
+
 const ajv = new Ajv({
   allErrors: true,
   discriminator: true,
@@ -52,7 +60,8 @@ const builtin = readdirSync(profiles)
 
 const outputs = {
   [join(profiles, "profile.schema.json")]: `${JSON.stringify(schema, null, 2)}\n`,
-  [join(here, "validate.gen.js")]: `${notice}${code}\nexport const knownKeys = ${JSON.stringify(knownKeys(schema), null, 2)};\n`,
+  [join(here, "validate.gen.js")]:
+    `${notice}${code}\nexport const knownKeys = ${JSON.stringify(knownKeys(schema), null, 2)};\nexport const knownKinds = ${JSON.stringify(knownKinds(schema), null, 2)};\n`,
   [join(here, "validate.gen.d.ts")]: `${notice}export interface SchemaError {
   readonly keyword: string;
   readonly instancePath: string;
@@ -61,6 +70,7 @@ const outputs = {
 }
 export declare const validate: { (data: unknown): boolean; errors?: readonly SchemaError[] | null };
 export declare const knownKeys: Readonly<Record<string, readonly string[]>>;
+export declare const knownKinds: Readonly<Record<string, readonly string[]>>;
 `,
   [join(here, "builtin.gen.ts")]: `${notice}/** Text of the built-in profiles, by name. */
 export const builtinProfiles: Readonly<Record<string, string>> = {

@@ -20,8 +20,10 @@ interface Container {
 }
 
 // The string part is unrolled so that it cannot backtrack: hostile text costs linear time.
+// biome-ignore-start lint/suspicious/noControlCharactersInRegex: JSON strings must not hold them
 const token =
   /([{}[\],:])|("[^"\\\u0000-\u001f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\u0000-\u001f]*)*")|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
+// biome-ignore-end lint/suspicious/noControlCharactersInRegex: JSON strings must not hold them
 const space = /[ \t\n\r]*/y;
 
 type Expecting = "value" | "value-or-end" | "key" | "key-or-end" | "colon" | "comma-or-end" | "nothing";

@@ -43,7 +43,9 @@ export function problemsOf(error: unknown): readonly Problem[] {
 
 /** Edit distance with swaps of neighbours (optimal string alignment). */
 function distance(a: string, b: string): number {
-  const rows = Array.from({ length: a.length + 1 }, (_, i) => Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0)));
+  const rows = Array.from({ length: a.length + 1 }, (_, i) =>
+    Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0)),
+  );
   const at = (i: number, j: number): number => rows[i]?.[j] ?? 0;
   for (let i = 1; i <= a.length; i += 1) {
     for (let j = 1; j <= b.length; j += 1) {
@@ -59,6 +61,9 @@ function distance(a: string, b: string): number {
 export function nearestName(name: string, known: readonly string[]): string | null {
   if (name.length > 64) return null;
   const plain = (text: string): string => text.toLowerCase().replace(/[-_ ]/g, "");
+  // "NET_RAW" for CAP_NET_RAW: the whole name behind a prefix, of one candidate only.
+  const tails = name.length < 4 ? [] : known.filter((candidate) => plain(candidate).endsWith(plain(name)));
+  if (tails.length === 1) return tails[0] ?? null;
   let best: string | null = null;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {

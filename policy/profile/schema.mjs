@@ -27,8 +27,10 @@ const quantity = (description, pattern, example) => ({
   pattern,
   examples: [example, null],
 });
-const size = (description, example) => quantity(`${description} A size: "64K", "64M", "1.5G" (powers of 1024) or bytes.`, sizePattern, example);
-const duration = (description, example) => quantity(`${description} A duration: "500ms", "2s", "1m", or milliseconds.`, durationPattern, example);
+const size = (description, example) =>
+  quantity(`${description} A size: "64K", "64M", "1.5G" (powers of 1024) or bytes.`, sizePattern, example);
+const duration = (description, example) =>
+  quantity(`${description} A duration: "500ms", "2s", "1m", or milliseconds.`, durationPattern, example);
 const count = (description, example) => quantity(`${description} A whole number.`, "^\\d+$", example);
 
 const limits = {
@@ -53,7 +55,10 @@ export const limitNames = Object.keys(limits);
 const overlay = object("How the writable layer over the rootfs is made.", {
   driver: choice("The overlay implementation.", ["auto", "kernel", "fuse-overlayfs", "copy"], { default: "auto" }),
 });
-const rootfsCommon = { writable: flag("Whether the program may change its rootfs; changes go to the scratch.", { default: false }), overlay };
+const rootfsCommon = {
+  writable: flag("Whether the program may change its rootfs; changes go to the scratch.", { default: false }),
+  overlay,
+};
 const kind = (name) => ({ const: name });
 const union = (description, members) => ({
   type: "object",
@@ -76,30 +81,41 @@ export const schema = {
   $schema: "http://json-schema.org/draft-07/schema#",
   title: "belljar profile",
   ...object(
-    "What a sandboxed program gets. What a profile does not say is as in the profiles it extends, and at last as in the built-in profile \"default\".",
+    'What a sandboxed program gets. What a profile does not say is as in the profiles it extends, and at last as in the built-in profile "default".',
     {
       $schema: text("For editors; belljar does not read it."),
       schemaVersion: { const: 1, description: "Version of this format." },
       name: text("Shown in reports. Default: the file's name."),
       description: text("What the profile is for."),
-      extends: names("The profiles this one builds on: a built-in name, a name in the user's profile folder, or a file relative to this one. Later ones win.", {
-        examples: ["default", ["judge", "./local.json"]],
-      }),
+      extends: names(
+        "The profiles this one builds on: a built-in name, a name in the user's profile folder, or a file relative to this one. Later ones win.",
+        {
+          examples: ["default", ["judge", "./local.json"]],
+        },
+      ),
       rootfs: union("What the program sees as /.", [
         member("host", [], { ...rootfsCommon }),
         member("image", ["reference"], { reference: text("An OCI image reference.", { examples: ["debian:12"] }), ...rootfsCommon }),
         member("directory", ["path"], { path: hostPath("A folder that holds a root file system."), ...rootfsCommon }),
       ]),
       scratch: object("The writable places.", {
-        storage: choice("memory: one tmpfs, limited exactly. disk: a folder, watched by the supervisor.", ["memory", "disk"], { default: "memory" }),
+        storage: choice("memory: one tmpfs, limited exactly. disk: a folder, watched by the supervisor.", ["memory", "disk"], {
+          default: "memory",
+        }),
       }),
       user: object("The program's ids.", {
-        mode: choice("single: one id, mapped to the caller's. subordinate: a range from /etc/subuid and /etc/subgid.", ["single", "subordinate"], {
-          default: "single",
-        }),
+        mode: choice(
+          "single: one id, mapped to the caller's. subordinate: a range from /etc/subuid and /etc/subgid.",
+          ["single", "subordinate"],
+          {
+            default: "single",
+          },
+        ),
         uid: id("User id in the sandbox."),
         gid: id("Group id in the sandbox."),
-        map: choice("subordinate mode: isolated keeps the caller's own id out of the sandbox.", ["caller", "isolated"], { default: "caller" }),
+        map: choice("subordinate mode: isolated keeps the caller's own id out of the sandbox.", ["caller", "isolated"], {
+          default: "caller",
+        }),
       }),
       namespaces: object("Namespaces that the program may make.", {
         user: choice("allow: nested sandboxes (needs a comment).", ["deny", "allow"], { default: "deny" }),
@@ -134,18 +150,27 @@ export const schema = {
       ),
       process: object("How the program is started.", {
         workdir: text("Working directory in the sandbox.", { default: "/work", pattern: "^/" }),
-        env: { type: "object", description: "Environment variables.", additionalProperties: { type: "string" }, examples: [{ LANG: "C.UTF-8" }] },
+        env: {
+          type: "object",
+          description: "Environment variables.",
+          additionalProperties: { type: "string" },
+          examples: [{ LANG: "C.UTF-8" }],
+        },
         inheritEnv: list("Variables taken from the caller's environment, by name.", { type: "string" }),
         umask: text("Octal file mode creation mask.", { default: "022", pattern: "^(0o)?[0-7]{1,5}$" }),
         hostname: text("Host name.", { default: "belljar", pattern: "^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$" }),
       }),
       limits: object("Resource limits; null lifts one.", {
         ...limits,
-        required: list("Limits that the kernel must enforce for the whole process tree; where it cannot, the run is refused.", { enum: limitNames }),
+        required: list("Limits that the kernel must enforce for the whole process tree; where it cannot, the run is refused.", {
+          enum: limitNames,
+        }),
       }),
       seccomp: object("System call filter.", {
         extends: names("Built-in rule sets, later ones win.", { default: "default", examples: ["default", "strict", "none"] }),
-        defaultAction: text("What happens to calls that no rule names. Default: as the last rule set says.", { examples: ["errno:EPERM", "allow"] }),
+        defaultAction: text("What happens to calls that no rule names. Default: as the last rule set says.", {
+          examples: ["errno:EPERM", "allow"],
+        }),
         audit: flag("Count denied calls for the report.", { default: true }),
         file: { type: ["string", "null"], description: "A seccomp profile in Docker's format, instead of rule sets." },
         syscalls: list(
@@ -154,7 +179,9 @@ export const schema = {
             "A rule.",
             {
               names: list("System calls.", { type: "string" }, { minItems: 1 }),
-              action: text("allow, errno:NAME, errno:NUMBER, kill, log or trap. allow and log need a comment.", { examples: ["errno:EPERM"] }),
+              action: text("allow, errno:NAME, errno:NUMBER, kill, log or trap. allow and log need a comment.", {
+                examples: ["errno:EPERM"],
+              }),
               args: list(
                 "Conditions on arguments; all must hold.",
                 object(
@@ -175,12 +202,18 @@ export const schema = {
           ),
         ),
       }),
-      capabilities: list("Capabilities in the sandbox's user namespace (need a comment).", { enum: Object.keys(capabilities) }, { default: [] }),
+      capabilities: list(
+        "Capabilities in the sandbox's user namespace (need a comment).",
+        { enum: Object.keys(capabilities) },
+        { default: [] },
+      ),
       landlock: object("Landlock, a second fence around files.", {
         required: flag("Refuse to run where the kernel has no Landlock.", { default: false }),
       }),
       network: object("Network.", {
-        mode: choice("none: a private namespace with loopback. host: the host's network (needs a comment).", ["none", "host"], { default: "none" }),
+        mode: choice("none: a private namespace with loopback. host: the host's network (needs a comment).", ["none", "host"], {
+          default: "none",
+        }),
         comment,
       }),
       comments: {

@@ -7,3 +7,4 @@ export interface SchemaError {
 }
 export declare const validate: { (data: unknown): boolean; errors?: readonly SchemaError[] | null };
 export declare const knownKeys: Readonly<Record<string, readonly string[]>>;
+export declare const knownKinds: Readonly<Record<string, readonly string[]>>;

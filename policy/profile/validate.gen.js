@@ -2246,3 +2246,16 @@ export const knownKeys = {
     "comment"
   ]
 };
+export const knownKinds = {
+  "rootfs": [
+    "host",
+    "image",
+    "directory"
+  ],
+  "mounts[]": [
+    "bind",
+    "tmpfs",
+    "mask",
+    "read-only"
+  ]
+};

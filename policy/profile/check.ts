@@ -1,0 +1,106 @@
+/** All the rules that one profile must meet, on top of keys and types. Nothing throws: every mistake is collected. */
+import { type Reading, readCount, readFileMode, readSize } from "../units.ts";
+import capabilities from "./capabilities.json" with { type: "json" };
+import { readLimit } from "./limits.ts";
+import { formatPath, type PathSegment } from "./path.ts";
+import { envNameProblem, hostnameProblem, hostPathProblem, mountTargetProblem, profileNameProblem, sandboxPathProblem } from "./paths.ts";
+import { didYouMean, type Problem } from "./problems.ts";
+import { checkSeccomp } from "./rules.ts";
+import { checkShape } from "./shape.ts";
+import { limitNames, type MountSpec, type Profile } from "./types.ts";
+
+/** Linux capabilities and their bit numbers (include/uapi/linux/capability.h). */
+export const capabilityNumbers: Readonly<Record<string, number>> = capabilities;
+
+/** Files that a profile may name in one `extends`. */
+const maxExtends = 16;
+
+/** As {@link Profile}, but with holes where a value was refused already. */
+export type Holed<T> = T extends readonly (infer E)[]
+  ? readonly (Holed<E> | undefined)[]
+  : T extends object
+    ? { readonly [K in keyof T]?: Holed<T[K]> | undefined }
+    : T;
+
+export type Report = (segments: readonly PathSegment[], message: string | null) => void;
+
+function reported<T>(report: Report, segments: readonly PathSegment[], reading: Reading<T>): void {
+  if (!reading.ok) report(segments, reading.problem);
+}
+
+function checkMounts(mounts: readonly (Holed<MountSpec> | undefined)[], report: Report): void {
+  const targets = new Map<string, number>();
+  for (const [index, mount] of mounts.entries()) {
+    if (mount === undefined) continue;
+    const at = ["mounts", index] as const;
+    if (mount.target !== undefined) {
+      report([...at, "target"], mountTargetProblem(mount.target, mount.kind ?? ""));
+      const first = targets.get(mount.target);
+      if (first !== undefined) report([...at, "target"], `is the target of mounts[${first}] already`);
+      else targets.set(mount.target, index);
+    }
+    if (mount.kind === "bind" && "source" in mount && mount.source !== undefined) {
+      report([...at, "source"], hostPathProblem(mount.source));
+    }
+    if (mount.kind === "tmpfs") {
+      const { size, inodes, mode } = mount as Holed<Extract<MountSpec, { kind: "tmpfs" }>>;
+      if (size !== undefined) reported(report, [...at, "size"], readSize(size, { min: 1 }));
+      if (inodes !== undefined) reported(report, [...at, "inodes"], readCount(inodes, { min: 1 }));
+      if (mode !== undefined) reported(report, [...at, "mode"], readFileMode(mode));
+    }
+  }
+}
+
+function checkProcess(process: NonNullable<Holed<Profile>["process"]>, report: Report): void {
+  if (process.workdir !== undefined) report(["process", "workdir"], sandboxPathProblem(process.workdir));
+  if (process.hostname !== undefined) report(["process", "hostname"], hostnameProblem(process.hostname));
+  if (process.umask !== undefined) reported(report, ["process", "umask"], readFileMode(process.umask, { max: 0o777 }));
+  for (const [name, value] of Object.entries(process.env ?? {})) {
+    report(["process", "env", name], envNameProblem(name));
+    if (value?.includes("\0")) report(["process", "env", name], "must not hold a NUL character");
+  }
+  for (const [index, name] of (process.inheritEnv ?? []).entries()) {
+    if (name !== undefined) report(["process", "inheritEnv", index], envNameProblem(name));
+  }
+}
+
+function checkLimits(limits: NonNullable<Holed<Profile>["limits"]>, report: Report): void {
+  for (const name of limitNames) {
+    const value = limits[name];
+    if (value !== undefined) reported(report, ["limits", name], readLimit(name, value));
+  }
+}
+
+/** Every mistake of one profile; none: `value` is a {@link Profile}. Missing comments are {@link missingComments}' business. */
+export function checkProfile(value: unknown): { readonly problems: readonly Problem[]; readonly rest: Holed<Profile> } {
+  const shape = checkShape(value);
+  const rest = shape.rest as Holed<Profile>;
+  const problems: Problem[] = [...shape.problems];
+  const report: Report = (segments, message) => {
+    if (message !== null) problems.push({ path: formatPath(segments), message });
+  };
+  if (rest.name !== undefined) report(["name"], profileNameProblem(rest.name));
+  const refs = typeof rest.extends === "string" ? [rest.extends] : (rest.extends ?? []);
+  if (refs.length > maxExtends) report(["extends"], `must not name more than ${maxExtends} profiles`);
+  for (const [index, ref] of refs.entries()) {
+    if (ref?.trim() === "") report(typeof rest.extends === "string" ? ["extends"] : ["extends", index], "must not be empty");
+  }
+  const rootfs = rest.rootfs;
+  if (rootfs?.kind === "directory" && "path" in rootfs && rootfs.path !== undefined)
+    report(["rootfs", "path"], hostPathProblem(rootfs.path));
+  if (rootfs?.kind === "image" && "reference" in rootfs && !/^[!-~]{1,1024}$/.test(rootfs.reference ?? "")) {
+    report(["rootfs", "reference"], 'must be an image reference such as "debian:12"');
+  }
+  checkMounts(rest.mounts ?? [], report);
+  checkProcess(rest.process ?? {}, report);
+  checkLimits(rest.limits ?? {}, report);
+  checkSeccomp(rest.seccomp ?? {}, report);
+  return { problems, rest };
+}
+
+/** The number of a capability by its name ("CAP_NET_RAW"), or what is wrong with the name. */
+export function readCapability(name: string): Reading<number> {
+  const number = Object.hasOwn(capabilityNumbers, name) ? capabilityNumbers[name] : undefined;
+  if (number !== undefined) return { ok: true, value: number };
+  return { ok: false, problem: `is not a capability${didYouMean(`CAP_${name.replace(/^CAP_/i, "")}`, Object.keys(capabilityNumbers))}` };
+}

@@ -1,0 +1,66 @@
+/** What is right field by field and wrong together. Errors where the run could not mean what it says; else warnings. */
+import { formatLimit } from "./limits.ts";
+import type { Problem } from "./problems.ts";
+import type { LimitName, ResolvedPolicy } from "./types.ts";
+
+function requiredProblems({ limits, required }: ResolvedPolicy): readonly Problem[] {
+  return required
+    .filter((name) => limits[name] === null)
+    .map((name) => ({ path: `limits.${name}`, message: 'must not be null, for "limits.required" names it' }));
+}
+
+/** Combinations that are refused. */
+export function contradictionsOf(policy: ResolvedPolicy): readonly Problem[] {
+  const problems: Problem[] = [...requiredProblems(policy)];
+  if (policy.user.map === "isolated" && policy.user.mode === "single") {
+    problems.push({ path: "user.map", message: 'must not be "isolated" with user.mode "single", whose only id is the caller\'s' });
+  }
+  if (policy.landlock.required && policy.namespaces.user === "allow") {
+    problems.push({
+      path: "landlock.required",
+      message: 'must not be true with namespaces.user "allow": Landlock forbids the mounts of nested sandboxes',
+    });
+  }
+  if (policy.proc === "private" && policy.mounts.some((mount) => mount.kind !== "bind" && mount.target.startsWith("/proc/"))) {
+    problems.push({ path: "mounts", message: 'must not hide parts of /proc with proc "private", which does not show them' });
+  }
+  return problems;
+}
+
+/** Combinations that work, though hardly as meant; and what a loosening undoes. One sentence each. */
+export function warningsOf(policy: ResolvedPolicy): readonly string[] {
+  const { limits } = policy;
+  const warnings: string[] = [];
+  const say = (name: LimitName): string => `limits.${name} (${formatLimit(name, limits[name])})`;
+  const less = (a: number | null, b: number | null): boolean => a !== null && b !== null && a < b;
+
+  const wallAsCpu = limits.wallTime === null ? null : limits.wallTime * Math.max(1, limits.cpus ?? 1);
+  if (less(wallAsCpu, limits.cpuTime))
+    warnings.push(`${say("wallTime")} is shorter than ${say("cpuTime")}: the wall clock stops most programs first`);
+  if (policy.scratch.storage === "memory") {
+    if (less(limits.memory, limits.disk)) {
+      warnings.push(
+        `${say("memory")} is less than ${say("disk")}: files in a memory scratch count as memory, so the memory limit comes first`,
+      );
+    }
+    if (limits.inodes !== null && limits.disk === null)
+      warnings.push(`${say("inodes")} without limits.disk: files may be few and still fill the memory`);
+  }
+  if (less(limits.memory, limits.stack))
+    warnings.push(`${say("memory")} is less than ${say("stack")}: deep recursion meets the memory limit first`);
+  if (less(limits.memory, limits.lockedMemory)) warnings.push(`${say("memory")} is less than ${say("lockedMemory")}`);
+  if (limits.addressSpace !== null) {
+    warnings.push(
+      `${say("addressSpace")} counts reservations as well: Node, Go and Java may not start; limits.memory is what most people want`,
+    );
+  }
+  if (policy.network.mode === "host") {
+    warnings.push('network.mode "host": the program reaches every service that this host reaches, abstract sockets and loopback included');
+  }
+  if (policy.namespaces.user === "allow") {
+    warnings.push(
+      'namespaces.user "allow": the program can make mounts of its own, so Landlock is off and the masks of /proc can be undone inside',
+    );
+  }
+  return warnings;
+}

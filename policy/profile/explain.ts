@@ -1,0 +1,126 @@
+/** What holds, in words, and who set it. */
+import { formatFileMode, formatSize, quoteValue } from "../units.ts";
+import { formatLimit } from "./limits.ts";
+import { formatPath } from "./path.ts";
+import type { ResolveResult } from "./resolve.ts";
+import { limitNames, type Provenance, type ResolvedMount, type ResolvedPolicy, type ResolvedSeccompRule } from "./types.ts";
+
+export interface ExplainRow {
+  /** As in a profile: "limits.memory". */
+  readonly path: string;
+  /** For people. */
+  readonly value: string;
+  /** In base units, for programs. */
+  readonly raw: unknown;
+  /** "built-in:default", a file, "option --memory". */
+  readonly origin: string;
+  readonly comment: string | null;
+}
+export interface DiffRow {
+  readonly path: string;
+  /** null: not there on this side. */
+  readonly left: string | null;
+  readonly right: string | null;
+}
+interface Field {
+  readonly path: string;
+  readonly value: string;
+  readonly raw: unknown;
+  readonly comment?: string | null;
+}
+
+function mountWords(mount: ResolvedMount): string {
+  switch (mount.kind) {
+    case "bind":
+      return `${mount.source} on ${mount.target}, ${mount.access}${mount.optional ? ", if it exists" : ""}`;
+    case "tmpfs":
+      return `tmpfs on ${mount.target}, ${formatSize(mount.sizeBytes)}${mount.inodes === null ? "" : `, ${mount.inodes} inodes`}, mode ${formatFileMode(mount.mode)}`;
+    case "mask":
+    case "read-only":
+      return `${mount.kind} ${mount.target}`;
+  }
+}
+
+function ruleWords({ names, action, args }: ResolvedSeccompRule): string {
+  const conditions = args.map(({ index, op, value, mask }) =>
+    op === "masked-eq" ? `(arg${index} & ${mask}) == ${value}` : `arg${index} ${op} ${value}`,
+  );
+  return `${names.join(", ")}: ${action}${conditions.length === 0 ? "" : ` if ${conditions.join(" and ")}`}`;
+}
+
+const listWords = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+
+function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
+  const { rootfs, user, process, seccomp, limits } = policy;
+  const plain = (path: string, raw: string | number | boolean): Field => ({ path, value: String(raw), raw });
+  const list = (path: string, raw: readonly string[]): Field => ({ path, value: listWords(raw), raw });
+  const each = <T extends { readonly comment: string | null }>(
+    path: string,
+    values: readonly T[],
+    words: (value: T) => string,
+  ): readonly Field[] =>
+    values.length === 0
+      ? [{ path, value: "none", raw: [] }]
+      : values.map((raw, index) => ({ path: `${path}[${index}]`, value: words(raw), raw, comment: raw.comment }));
+  return [
+    plain("rootfs.kind", rootfs.kind),
+    ...(rootfs.kind === "image" ? [plain("rootfs.reference", rootfs.reference)] : []),
+    ...(rootfs.kind === "directory" ? [plain("rootfs.path", rootfs.path)] : []),
+    plain("rootfs.writable", rootfs.writable),
+    plain("rootfs.overlay.driver", rootfs.overlay),
+    plain("scratch.storage", policy.scratch.storage),
+    plain("user.mode", user.mode),
+    plain("user.uid", user.uid),
+    plain("user.gid", user.gid),
+    plain("user.map", user.map),
+    plain("namespaces.user", policy.namespaces.user),
+    plain("proc", policy.proc),
+    plain("sys", policy.sys),
+    ...each("mounts", policy.mounts, mountWords),
+    plain("process.workdir", process.workdir),
+    ...Object.entries(process.env).map(([name, raw]) => ({ path: formatPath(["process", "env", name]), value: quoteValue(raw), raw })),
+    list("process.inheritEnv", process.inheritEnv),
+    { path: "process.umask", value: formatFileMode(process.umask), raw: process.umask },
+    plain("process.hostname", process.hostname),
+    ...limitNames.map((name) => ({ path: `limits.${name}`, value: formatLimit(name, limits[name]), raw: limits[name] })),
+    list("limits.required", policy.required),
+    list("seccomp.extends", seccomp.ruleSets),
+    { path: "seccomp.defaultAction", value: seccomp.defaultAction ?? "as the rule set says", raw: seccomp.defaultAction },
+    plain("seccomp.audit", seccomp.audit),
+    { path: "seccomp.file", value: seccomp.file ?? "none", raw: seccomp.file },
+    ...each("seccomp.syscalls", seccomp.syscalls, ruleWords),
+    list("capabilities", policy.capabilities),
+    plain("landlock.required", policy.landlock.required),
+    plain("network.mode", policy.network.mode),
+  ];
+}
+
+/** Who set a path: its own entry, or that of the nearest field around it. */
+export function originOf(provenance: Provenance, path: string): string | null {
+  for (let at = path; at !== ""; at = at.replace(/(^|\.)[^.[\]]*$|\[[^\]]*\]$/, "")) {
+    if (Object.hasOwn(provenance, at)) return provenance[at] ?? null;
+  }
+  return null;
+}
+
+/** Every field of a resolved profile with its value in words and the file or option that set it. */
+export function explainProfile({ policy, provenance, comments }: ResolveResult): readonly ExplainRow[] {
+  return fieldsOf(policy).map(({ path, value, raw, comment }) => ({
+    path,
+    value,
+    raw,
+    origin: originOf(provenance, path) ?? "built-in:default",
+    comment: comment ?? (Object.hasOwn(comments, path) ? (comments[path] ?? null) : null),
+  }));
+}
+
+/** The fields in which two policies differ. */
+export function diffPolicies(left: ResolvedPolicy, right: ResolvedPolicy): readonly DiffRow[] {
+  const [a, b] = [left, right].map(
+    (policy) => new Map(fieldsOf(policy).map(({ path, value, raw }) => [path, { value, key: JSON.stringify(raw) }])),
+  );
+  const paths = [...new Set([...(a?.keys() ?? []), ...(b?.keys() ?? [])])];
+  return paths
+    .filter((path) => a?.get(path)?.key !== b?.get(path)?.key)
+    .map((path) => ({ path, left: a?.get(path)?.value ?? null, right: b?.get(path)?.value ?? null }));
+}

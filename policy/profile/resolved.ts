@@ -1,0 +1,121 @@
+/** From the merged profile, complete and checked, to the policy in base units. */
+import { createHash } from "node:crypto";
+import { type Reading, readFileMode, readSize } from "../units.ts";
+import { capabilityNumbers } from "./check.ts";
+import { readLimit } from "./limits.ts";
+import type { Json } from "./merge.ts";
+import {
+  type LimitName,
+  limitNames,
+  type MountSpec,
+  type Profile,
+  type ResolvedLimits,
+  type ResolvedMount,
+  type ResolvedPolicy,
+} from "./types.ts";
+
+/** Size of a tmpfs mount that names none. The kernel's own default would be half of the machine's memory. */
+const defaultTmpfsSize = "64M";
+
+function sure<T>(reading: Reading<T>): T {
+  if (!reading.ok) throw new Error(`a checked value is invalid: ${reading.problem}`);
+  return reading.value;
+}
+
+function resolveMount(mount: MountSpec): ResolvedMount {
+  const comment = mount.comment ?? null;
+  switch (mount.kind) {
+    case "bind": {
+      const { source, target, access = "read-only", optional = false } = mount;
+      return { kind: "bind", source, target, access, optional, comment };
+    }
+    case "tmpfs": {
+      const { target, size = defaultTmpfsSize, inodes = null, mode = "0755" } = mount;
+      return { kind: "tmpfs", target, sizeBytes: sure(readSize(size)), inodes, mode: sure(readFileMode(mode)), comment };
+    }
+    case "mask":
+    case "read-only":
+      return { kind: mount.kind, target: mount.target, comment };
+  }
+}
+
+type Complete<T> = { readonly [K in keyof T]-?: NonNullable<T[K]> };
+const listOf = (value: string | readonly string[]): readonly string[] => (typeof value === "string" ? [value] : value);
+const unique = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
+
+export interface RuleOrigin {
+  /** "FILE#seccomp.syscalls[2]" for the rule of this index. */
+  (index: number): string;
+}
+
+/** `merged` holds every field: the built-in profile "default" lies under all others, and a test keeps that one complete. */
+export function toPolicy(
+  merged: Json,
+  named: { readonly name: string; readonly description: string; readonly ruleOrigin: RuleOrigin },
+): ResolvedPolicy {
+  const { rootfs, scratch, user, namespaces, proc, sys, mounts, process, limits, seccomp, capabilities, landlock, network } =
+    merged as unknown as Complete<Omit<Profile, "extends">>;
+  const { workdir, env, inheritEnv, umask, hostname } = process as Complete<typeof process>;
+  const common = { writable: rootfs.writable ?? false, overlay: rootfs.overlay?.driver ?? "auto" };
+  const readLimits = Object.fromEntries(limitNames.map((name) => [name, sure(readLimit(name, limits[name] ?? null))]));
+  const inNumberOrder = (a: string, b: string): number => (capabilityNumbers[a] ?? 0) - (capabilityNumbers[b] ?? 0);
+  return {
+    schemaVersion: 1,
+    name: named.name,
+    description: named.description,
+    rootfs:
+      rootfs.kind === "host"
+        ? { kind: "host", ...common }
+        : rootfs.kind === "image"
+          ? { kind: "image", reference: rootfs.reference, ...common }
+          : { kind: "directory", path: rootfs.path, ...common },
+    scratch: { storage: scratch.storage ?? "memory" },
+    user: { mode: user.mode ?? "single", uid: user.uid ?? 1000, gid: user.gid ?? 1000, map: user.map ?? "caller" },
+    namespaces: { user: namespaces.user ?? "deny" },
+    proc,
+    sys,
+    mounts: mounts.map(resolveMount),
+    process: { workdir, env, inheritEnv: unique(inheritEnv), umask: sure(readFileMode(umask)), hostname },
+    limits: readLimits as unknown as ResolvedLimits,
+    required: limitNames.filter((name: LimitName) => (limits.required ?? []).includes(name)),
+    seccomp: {
+      ruleSets: listOf(seccomp.extends ?? "default"),
+      defaultAction: seccomp.defaultAction ?? null,
+      audit: seccomp.audit ?? true,
+      file: seccomp.file ?? null,
+      syscalls: (seccomp.syscalls ?? []).map((rule, index) => ({
+        names: rule.names,
+        action: rule.action,
+        args: rule.args ?? [],
+        comment: rule.comment ?? null,
+        origin: named.ruleOrigin(index),
+      })),
+    },
+    capabilities: unique(capabilities).toSorted(inNumberOrder),
+    landlock: { required: landlock.required ?? false },
+    network: { mode: network.mode ?? "none" },
+  };
+}
+
+/** JSON with sorted keys: equal values, equal text. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    typeof inner === "object" && inner !== null && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}
+
+export const sha256 = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+
+/** Of all that the program meets. Names, comments and the places where rules were written are left out, so a moved file keeps its digest. */
+export function policyDigest(policy: ResolvedPolicy): string {
+  const met = {
+    ...policy,
+    name: undefined,
+    description: undefined,
+    mounts: policy.mounts.map((mount) => ({ ...mount, comment: undefined })),
+    seccomp: { ...policy.seccomp, syscalls: policy.seccomp.syscalls.map((rule) => ({ ...rule, comment: undefined, origin: undefined })) },
+  };
+  return sha256(canonicalJson(met));
+}
