@@ -36,16 +36,16 @@ function buildAddon() {
  * The seccomp package finds its addon beside itself; bundled, it lies elsewhere. It is bundled at all because a module imported by
  * name from the bundle would be loaded at every start, and a warm run needs no addon.
  */
-const addonPath = {
+export const addonPath = (path) => ({
   name: "addon-path",
   setup({ onLoad }) {
-    onLoad({ filter: /\/native\/seccomp-ts-bindings\/index\.js$/ }, ({ path }) => {
-      const text = readFileSync(path, "utf8");
-      const contents = text.replace('"./build/seccomp.node"', '"../native/seccomp-ts-bindings/build/seccomp.node"');
-      return contents === text ? { errors: [{ text: `${path} no longer loads "./build/seccomp.node"` }] } : { contents };
+    onLoad({ filter: /\/native\/seccomp-ts-bindings\/index\.js$/ }, ({ path: source }) => {
+      const text = readFileSync(source, "utf8");
+      const contents = text.replace('"./build/seccomp.node"', JSON.stringify(path));
+      return contents === text ? { errors: [{ text: `${source} no longer loads "./build/seccomp.node"` }] } : { contents };
     });
   },
-};
+});
 
 async function buildBundles() {
   const { build } = await import("esbuild");
@@ -59,7 +59,7 @@ async function buildBundles() {
     target: "node20.19",
     minifySyntax: true,
     legalComments: "eof",
-    plugins: [addonPath],
+    plugins: [addonPath("../native/seccomp-ts-bindings/build/seccomp.node")],
     write: false,
     logLevel: "warning",
   });

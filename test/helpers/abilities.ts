@@ -76,10 +76,7 @@ const probes = {
   proc: launcherProbe("proc"),
   landlock: launcherProbe("landlock"),
   overlay: launcherProbe("overlay"),
-  perf: () => {
-    const level = Number(readFileSync("/proc/sys/kernel/perf_event_paranoid", "utf8"));
-    return level <= 2 ? null : `perf_event_paranoid is ${level}`;
-  },
+  perf: launcherProbe("perfClock"),
   cgroup1,
   cgroup2,
   cgroup: () => {
