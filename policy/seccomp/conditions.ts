@@ -1,0 +1,122 @@
+/** Conditions on arguments: from the profile's spelling to exact unsigned values of the width that the kernel reads. */
+import { BelljarError } from "../errors.ts";
+import type { SeccompArgSpec } from "../profile/types.ts";
+import { type ArgumentWidth, argumentWidth } from "./arguments.ts";
+
+export type Operator = SeccompArgSpec["op"];
+
+/** `(argument & mask) op value`, unsigned, on the low `width` bits; the mask is all ones but for masked-eq. */
+export interface Condition {
+  readonly index: number;
+  readonly width: ArgumentWidth;
+  readonly op: Operator;
+  readonly value: bigint;
+  readonly mask: bigint;
+}
+
+export function allOnes(width: ArgumentWidth): bigint {
+  return (1n << BigInt(width)) - 1n;
+}
+
+export interface ConditionContext {
+  readonly syscall: string;
+  /** JSON path of the condition, for messages. */
+  readonly where: string;
+  readonly warn: (message: string) => void;
+}
+
+/** @throws BelljarError profile-invalid for values that are no integer of the width, and for masks where they do not belong. */
+export function resolveCondition(spec: SeccompArgSpec, context: ConditionContext): Condition {
+  const { syscall, where } = context;
+  const known = argumentWidth(syscall, spec.index);
+  const width = spec.width === undefined ? known : chosenWidth(spec.width, { known, context, index: spec.index });
+  const value = parseInteger(spec.value, width, `${where}.value`);
+  if (spec.op !== "masked-eq") {
+    if (spec.mask !== undefined) {
+      throw new BelljarError("profile-invalid", `${where}.mask: only masked-eq has a mask`, {
+        hint: 'use "op": "masked-eq": (argument & mask) == value',
+      });
+    }
+    return { index: spec.index, width, op: spec.op, value, mask: allOnes(width) };
+  }
+  if (spec.mask === undefined) throw new BelljarError("profile-invalid", `${where}.mask: masked-eq needs a mask`);
+  return { index: spec.index, width, op: spec.op, value, mask: parseInteger(spec.mask, width, `${where}.mask`) };
+}
+
+interface WidthChoice {
+  readonly known: ArgumentWidth;
+  readonly index: number;
+  readonly context: ConditionContext;
+}
+
+function chosenWidth(chosen: 32 | 64, { known, index, context }: WidthChoice): ArgumentWidth {
+  if (chosen > known) {
+    const what = `the kernel reads only ${known} bits of argument ${index} of ${context.syscall}`;
+    context.warn(`${context.where}.width: ${what}: a program can walk around a comparison of ${chosen} by setting the others`);
+  }
+  if (chosen < known) {
+    context.warn(
+      `${context.where}.width: compares ${chosen} of the ${known} bits that the kernel reads of argument ${index} of ${context.syscall}`,
+    );
+  }
+  return chosen;
+}
+
+/** Negative numbers stand for their two's complement (AT_FDCWD is -100). */
+function parseInteger(written: number | string, width: ArgumentWidth, where: string): bigint {
+  const text = String(written);
+  if (typeof written === "number" && !Number.isSafeInteger(written)) {
+    throw new BelljarError("profile-invalid", `${where}: ${text}: not an exact integer`, {
+      hint: 'write large values as text: "0x8000000000000000"',
+    });
+  }
+  if (!/^(-?\d+|0x[0-9a-fA-F]+)$/.test(text)) throw new BelljarError("profile-invalid", `${where}: '${text}': not an integer`);
+  const value = BigInt(text);
+  if (value > allOnes(width) || value < -(1n << BigInt(width - 1))) {
+    throw new BelljarError("profile-invalid", `${where}: ${text} does not fit the ${width} bits that are compared`);
+  }
+  return BigInt.asUintN(width, value);
+}
+
+/** Whether the condition holds for every value, for none, or depends on the argument. */
+export function conditionKind({ op, value, mask, width }: Condition): "always" | "never" | "depends" {
+  switch (op) {
+    case "masked-eq":
+      if ((value & ~mask) !== 0n) return "never";
+      return mask === 0n ? "always" : "depends";
+    case "lt":
+      return value === 0n ? "never" : "depends";
+    case "ge":
+      return value === 0n ? "always" : "depends";
+    case "gt":
+      return value === allOnes(width) ? "never" : "depends";
+    case "le":
+      return value === allOnes(width) ? "always" : "depends";
+    case "eq":
+    case "ne":
+      return "depends";
+  }
+}
+
+/** Whether `conditions` together can hold; catches what can be said of pairs of equalities, not every contradiction. */
+export function contradictory(conditions: readonly Condition[]): boolean {
+  return conditions.some((a, i) => conditions.slice(i + 1).some((b) => a.index === b.index && excludes(a, b)));
+}
+
+function excludes(a: Condition, b: Condition): boolean {
+  const equality = (c: Condition): boolean => c.op === "eq" || c.op === "masked-eq";
+  if (equality(a) && equality(b)) {
+    const common = a.mask & b.mask;
+    return (a.value & common) !== (b.value & common);
+  }
+  return a.width === b.width && a.value === b.value && ((a.op === "eq" && b.op === "ne") || (a.op === "ne" && b.op === "eq"));
+}
+
+const symbols: Readonly<Record<Operator, string>> = { eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=", "masked-eq": "==" };
+
+/** `arg1 == 0x5412 (32 bits)`, `arg0 & 0x10000000 == 0x0 (32 bits)`. */
+export function formatCondition({ index, width, op, value, mask }: Condition): string {
+  const masked = op === "masked-eq" ? ` & 0x${mask.toString(16)}` : "";
+  const bits = width === 64 ? "" : ` (${width} bits)`;
+  return `arg${index}${masked} ${symbols[op]} 0x${value.toString(16)}${bits}`;
+}
