@@ -49,15 +49,16 @@ function leafPaths(value: Json, path: readonly PathSegment[] = []): readonly str
 
 /** `layer` over `base`, with `origin` noted for all that the layer sets. */
 export function mergeLayer(base: Merged, layer: Json, origin: string): Merged {
-  const value = mergeObjects(fittingRootfs(base.value, layer), layer);
+  const fitted = fittingRootfs(base.value, layer);
+  const value = mergeObjects(fitted, layer);
   const set = leafPaths(layer);
   const provenance = new Map(Object.entries(base.provenance));
-  // What a list's elements came from, or what a replaced rootfs held, is no longer there.
-  const kept = new Set(leafPaths(value));
+  // A replaced list has none of its old elements, a rootfs of another kind none of the old one's keys.
   for (const path of provenance.keys()) {
-    const owner = path.replace(/(\[\d+\])+$/, "");
-    if (!kept.has(owner) || (owner !== path && set.includes(owner))) provenance.delete(path);
+    const owner = path.replace(/\[\d+\]$/, "");
+    if (owner !== path && set.includes(owner)) provenance.delete(path);
   }
+  if (fitted !== base.value) for (const key of Object.values(kindKeys)) provenance.delete(`rootfs.${key}`);
   for (const path of set) provenance.set(path, origin);
   return { value, provenance: Object.fromEntries(provenance) };
 }

@@ -1,9 +1,10 @@
 import { posix } from "node:path";
+import { quoteValue } from "../units.ts";
 import { checkProfile } from "./check.ts";
 import { readJson } from "./json.ts";
 import { missingComments } from "./loosening.ts";
 import { type Problem, profileError } from "./problems.ts";
-import type { Profile } from "./types.ts";
+import type { MountSpec, Profile } from "./types.ts";
 
 /**
  * Reads one profile as written. Throws BelljarError "profile-invalid" that names the file and, for every mistake (unknown and
@@ -20,28 +21,30 @@ export function parseProfile(text: string, file: string): Profile {
   return json.value as Profile;
 }
 
-/** Host paths of a profile made absolute from the folder of its file. Throws where that folder is unknown (built-in profiles, text). */
-export function withAbsolutePaths(profile: Profile, file: string): Profile {
+/**
+ * Host paths of a profile made absolute from `folder`; where that is null (built-in profiles, options), a relative one is a
+ * problem.
+ */
+export function withAbsolutePaths(
+  profile: Profile,
+  folder: string | null,
+): { readonly profile: Profile; readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   const absolute = (path: string, at: string): string => {
     if (posix.isAbsolute(path)) return posix.normalize(path);
-    if (posix.isAbsolute(file)) return posix.resolve(posix.dirname(file), path);
-    problems.push({ path: at, message: "must be absolute: this profile has no folder of its own" });
-    return path;
+    if (folder === null) problems.push({ path: at, message: `must be an absolute path (got ${quoteValue(path)})` });
+    return posix.resolve(folder ?? "/", path);
   };
   const { rootfs, mounts, seccomp } = profile;
-  const result: Profile = {
-    ...profile,
-    ...(rootfs?.kind === "directory" ? { rootfs: { ...rootfs, path: absolute(rootfs.path, "rootfs.path") } } : {}),
-    ...(mounts === undefined
-      ? {}
-      : {
-          mounts: mounts.map((mount, index) =>
-            mount.kind === "bind" ? { ...mount, source: absolute(mount.source, `mounts[${index}].source`) } : mount,
-          ),
-        }),
-    ...(typeof seccomp?.file === "string" ? { seccomp: { ...seccomp, file: absolute(seccomp.file, "seccomp.file") } } : {}),
+  const withSource = (mount: MountSpec, index: number): MountSpec =>
+    mount.kind === "bind" ? { ...mount, source: absolute(mount.source, `mounts[${index}].source`) } : mount;
+  return {
+    profile: {
+      ...profile,
+      ...(rootfs?.kind === "directory" ? { rootfs: { ...rootfs, path: absolute(rootfs.path, "rootfs.path") } } : {}),
+      ...(mounts === undefined ? {} : { mounts: mounts.map(withSource) }),
+      ...(typeof seccomp?.file === "string" ? { seccomp: { ...seccomp, file: absolute(seccomp.file, "seccomp.file") } } : {}),
+    },
+    problems,
   };
-  if (problems.length > 0) throw profileError(file, problems);
-  return result;
 }

@@ -1,14 +1,17 @@
+import { posix } from "node:path";
 import { BelljarError } from "../errors.ts";
 import { builtinProfiles } from "./builtin.gen.ts";
 import { checkProfile } from "./check.ts";
 import { contradictionsOf, warningsOf } from "./contradictions.ts";
+import { readLimit } from "./limits.ts";
 import { emptyMerge, type Json, type Merged, mergeLayer } from "./merge.ts";
 import { type AppliedOverride, applyOverride, blame, type Override } from "./overrides.ts";
 import { parseProfile, withAbsolutePaths } from "./parse.ts";
 import { formatPath } from "./path.ts";
 import { formatOrigin, type Problem, profileError } from "./problems.ts";
 import { policyDigest, sha256, toPolicy } from "./resolved.ts";
-import type { Profile, Provenance, ResolvedPolicy } from "./types.ts";
+import { valueAt } from "./shape.ts";
+import { limitNames, type Profile, type Provenance, type ResolvedPolicy } from "./types.ts";
 
 export const builtinPrefix = "built-in:";
 /** Files that one profile may build on, directly or not. */
@@ -50,8 +53,17 @@ export function loadBuiltin(name: string): LoadedProfile | null {
   return text === undefined ? null : { file: `${builtinPrefix}${name}`, text };
 }
 
+/** Built-in profiles are checked by the tests, not by every run. */
+function readLayer({ file, text }: LoadedProfile): Profile {
+  const builtin = file.startsWith(builtinPrefix) && builtinProfiles[file.slice(builtinPrefix.length)] === text;
+  if (builtin) return JSON.parse(text) as Profile;
+  const { profile, problems } = withAbsolutePaths(parseProfile(text, file), posix.isAbsolute(file) ? posix.dirname(file) : null);
+  if (problems.length > 0) throw profileError(file, problems);
+  return profile;
+}
+
 /** Every profile once, each behind all that it builds on. What two profiles share therefore never undoes one of them. */
-function collectLayers(ref: string, load: LoadProfile): readonly Layer[] {
+function collectLayers(top: LoadedProfile, load: LoadProfile): readonly Layer[] {
   const layers = new Map<string, Layer>();
   const visit = (loaded: LoadedProfile, chain: readonly string[]): void => {
     if (chain.includes(loaded.file)) {
@@ -61,7 +73,7 @@ function collectLayers(ref: string, load: LoadProfile): readonly Layer[] {
     if (layers.has(loaded.file)) return;
     if (layers.size + chain.length >= maxFiles)
       throw profileError(chain[0] ?? loaded.file, [{ path: "extends", message: `leads to more than ${maxFiles} files` }]);
-    const profile = withAbsolutePaths(parseProfile(loaded.text, loaded.file), loaded.file);
+    const profile = readLayer(loaded);
     const refs = typeof profile.extends === "string" ? [profile.extends] : (profile.extends ?? []);
     for (const next of refs) {
       // Built-in profiles mean each other, whatever a user's folder holds under the same name.
@@ -73,7 +85,7 @@ function collectLayers(ref: string, load: LoadProfile): readonly Layer[] {
   const base = loadBuiltin("default");
   if (base === null) throw new BelljarError("internal", "the built-in profile 'default' is missing");
   visit(base, []);
-  visit(load(ref, null), []);
+  visit(top, []);
   return [...layers.values()];
 }
 
@@ -82,6 +94,12 @@ function mergeLayers(layers: readonly Layer[]): Merged {
     const { $schema: _schema, name: _name, description: _description, extends: _extends, ...fields } = profile;
     return mergeLayer(merged, fields as Json, file);
   }, emptyMerge);
+}
+
+/** A limit stands alone: the commonest option needs no look at the whole. */
+function isGoodLimit(path: string, merged: Json): boolean {
+  const name = limitNames.find((limit) => path === `limits.${limit}`);
+  return name !== undefined && readLimit(name, valueAt(merged, ["limits", name])).ok;
 }
 
 /** Throws for the first origin among `problems`, with all that is its fault. */
@@ -122,8 +140,9 @@ function commentsOf(
  * "profile-invalid" (bad file, cycle, contradiction), "usage" (bad override) or what `load` throws.
  */
 export function resolveProfile(ref: string, { load, overrides = [] }: ResolveOptions): ResolveResult {
-  const layers = collectLayers(ref, load);
-  const topFile = load(ref, null).file;
+  const loaded = load(ref, null);
+  const topFile = loaded.file;
+  const layers = collectLayers(loaded, load);
   const top = layers.find(({ file }) => file === topFile) as Layer;
   let merged = mergeLayers(layers);
   const applied: AppliedOverride[] = [];
@@ -133,10 +152,11 @@ export function resolveProfile(ref: string, { load, overrides = [] }: ResolveOpt
     applied.push(step.applied);
   }
   // Overrides are checked on the whole, so that two of them may need each other (rootfs.kind and rootfs.path).
-  if (applied.length > 0) throwBlamed(checkProfile(merged.value).problems, (path) => blame(path, applied) ?? topFile);
+  if (!applied.every(({ path }) => isGoodLimit(path, merged.value)))
+    throwBlamed(checkProfile(merged.value).problems, (path) => blame(path, applied) ?? topFile);
   const { provenance } = merged;
-  const profile = withAbsolutePaths(merged.value as unknown as Profile, topFile);
-
+  const { profile, problems } = withAbsolutePaths(merged.value as unknown as Profile, null);
+  throwBlamed(problems, (path) => blame(path, applied) ?? topFile);
   const policy = toPolicy(profile as unknown as Json, {
     name: top.profile.name ?? nameOf(topFile),
     description: top.profile.description ?? "",

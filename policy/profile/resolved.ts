@@ -43,10 +43,8 @@ type Complete<T> = { readonly [K in keyof T]-?: NonNullable<T[K]> };
 const listOf = (value: string | readonly string[]): readonly string[] => (typeof value === "string" ? [value] : value);
 const unique = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
 
-export interface RuleOrigin {
-  /** "FILE#seccomp.syscalls[2]" for the rule of this index. */
-  (index: number): string;
-}
+/** "FILE#seccomp.syscalls[2]" for the rule of this index. */
+export type RuleOrigin = (index: number) => string;
 
 /** `merged` holds every field: the built-in profile "default" lies under all others, and a test keeps that one complete. */
 export function toPolicy(
