@@ -54,7 +54,7 @@ function refusal(path: string, reason: string, remedy: CgroupRefusal["remedy"]):
  * in a cgroup without processes of its own, the root excepted.
  */
 function examine(files: HostFiles, dir: string, own: { readonly dir: string; readonly pid: number }): Candidate {
-  for (const path of [dir, `${dir}/cgroup.procs`]) {
+  for (const path of [dir, `${dir}/cgroup.procs`, `${dir}/cgroup.subtree_control`]) {
     const code = files.writeRefusal(path);
     if (code === "EROFS") return refusal(dir, "the cgroup file system is mounted read-only", "cgroup-read-only");
     if (code !== null) return refusal(dir, "is not delegated to this user", "cgroup2-delegation");
@@ -67,7 +67,7 @@ function examine(files: HostFiles, dir: string, own: { readonly dir: string; rea
   const missing = enableWhenMissing.filter((name) => available.includes(name) && !enabled.includes(name));
   const processes = words(files.text(`${dir}/cgroup.procs`));
   // Slices belong to systemd, their single writer: a cgroup in one does no harm, other controllers would.
-  const mayEnable = files.writeRefusal(`${dir}/cgroup.subtree_control`) === null && !dir.endsWith(".slice");
+  const mayEnable = !dir.endsWith(".slice");
   const alone = dir === own.dir && processes.length === 1 && processes[0] === String(own.pid);
   const free = type === "root" || processes.length === 0;
   const toEnable = mayEnable && (free || alone) ? missing : [];

@@ -1,0 +1,72 @@
+import { type CauseContext, type CheckedCause, memoryControllerOff } from "./causes.ts";
+import type { CgroupRefusal } from "./cgroup-v2.ts";
+import { parseMountInfo } from "./mountinfo.ts";
+
+/** Whether this user has a manager of systemd to ask for a scope: its private socket, which `systemd-run --user` speaks to. */
+export function hasUserManager({ files, environment }: CauseContext): boolean {
+  const runtime = environment["XDG_RUNTIME_DIR"];
+  return files.stat("/run/systemd/system") !== null && runtime !== undefined && files.stat(`${runtime}/systemd/private`) !== null;
+}
+
+const scope = "systemd-run --user --scope -p Delegate=yes belljar run …";
+
+function delegation(refusal: CgroupRefusal, context: CauseContext): string {
+  const { files, uid, userName } = context;
+  if (hasUserManager(context)) {
+    const inManager = refusal.path?.includes(`/user@${uid}.service`) === true;
+    if (!inManager) return scope;
+    return (
+      "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | " +
+      "sudo tee /etc/systemd/system/user@.service.d/belljar.conf && sudo systemctl daemon-reload, then log in again"
+    );
+  }
+  const root = parseMountInfo(files.text("/proc/self/mountinfo") ?? "").findLast((mount) => mount.fsType === "cgroup2")?.path;
+  const folder = `${root ?? "/sys/fs/cgroup"}/belljar-${uid}`;
+  return (
+    `as root: echo "+memory +pids +cpu" > ${root}/cgroup.subtree_control; mkdir -p ${folder}/session; chown -R ${userName} ${folder}; ` +
+    `echo PID > ${folder}/session/cgroup.procs for the shell (or service) that starts belljar`
+  );
+}
+
+/** Every missing v1 folder in one command. */
+function folders(refusals: readonly CgroupRefusal[], { userName }: CauseContext): string {
+  const paths = refusals.filter((one) => one.remedy === "cgroup1-folder" && one.path !== null).map((one) => one.path);
+  return `for d in ${paths.join(" ")}; do sudo mkdir -p $d; sudo chown -R ${userName} $d; done`;
+}
+
+/** Cause and remedy of a place that no run can use. `all` are the refusals found together, since one command can lift several. */
+export function cgroupRemedy(refusal: CgroupRefusal, all: readonly CgroupRefusal[], context: CauseContext): CheckedCause {
+  const cause = `${refusal.path === null ? "" : `'${refusal.path}' `}${refusal.reason}`;
+  const off = refusal.controllers.includes("memory") ? memoryControllerOff(context) : null;
+  if (off !== null) return off;
+  switch (refusal.remedy) {
+    case "cgroup-absent":
+      return { cause, remedy: "mount it (in a container: start it with --cgroupns=private and a writable /sys/fs/cgroup)" };
+    case "cgroup-read-only":
+      return {
+        cause,
+        remedy:
+          "start the container with a writable /sys/fs/cgroup (Podman: --security-opt unmask=ALL; Docker 28 and later: --security-opt writable-cgroups=true)",
+      };
+    case "cgroup1-folder":
+      return { cause, remedy: folders(all, context) };
+    case "cgroup1-cpuset":
+      return {
+        cause,
+        remedy: `as root: for f in cpus mems; do cat ${parent(refusal.path)}/cpuset.$f > ${refusal.path}/cpuset.$f; done; echo 1 > ${refusal.path}/cgroup.clone_children`,
+      };
+    case "cgroup2-delegation":
+      return { cause, remedy: delegation(refusal, context) };
+    case "cgroup2-processes":
+      return {
+        cause,
+        remedy: hasUserManager(context)
+          ? scope
+          : `start belljar in a cgroup of its own beneath '${refusal.path}', so that this one holds no processes`,
+      };
+    case "cgroup-config":
+      return { cause, remedy: "correct or remove the cgroup settings in the configuration of belljar" };
+  }
+}
+
+const parent = (path: string | null): string => path?.replace(/\/[^/]*$/, "") ?? "";
