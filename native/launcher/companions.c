@@ -123,8 +123,6 @@ int companions_start(struct run *run, const int namespaces[3])
 {
 	const struct wire_sandbox_plan *sandbox = run->plan.sandbox;
 
-	if (sandbox->companions.count > MAX_COMPANIONS)
-		return run_fail(run, STAGE_PARENT, STEP_COMPANIONS, sandbox->companions.count, E2BIG, "");
 	for (uint32_t i = 0; i < sandbox->companions.count; i++) {
 		int r = start(run, i, namespaces);
 
@@ -166,7 +164,7 @@ void companions_event(struct run *run, unsigned int index, bool died)
 
 void companions_kill(struct run *run)
 {
-	for (uint32_t i = 0; i < run->plan.sandbox->companions.count && i < MAX_COMPANIONS; i++) {
+	for (uint32_t i = 0; i < run->plan.sandbox->companions.count; i++) {
 		struct companion_task *task = &run->companions[i];
 
 		if (task->pid <= 0 || task->dead)

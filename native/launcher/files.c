@@ -53,8 +53,6 @@ int files_open_in(struct run *run)
 	const struct wire_exec_plan *exec = run->plan.exec;
 	const struct part *part = &run->plan.exec_part;
 
-	if (exec->files_in.count > MAX_FILES || exec->files_out.count > MAX_FILES)
-		return run_fail(run, STAGE_PARENT, STEP_OPEN_FILES, MAX_FILES, E2BIG, "more than 256 files");
 	for (uint32_t i = 0; i < exec->files_in.count; i++) {
 		const char *path = plan_text(part, plan_item(part, exec->files_in, wire_file_in, i)->host_path);
 		struct stat status;

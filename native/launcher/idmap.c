@@ -10,19 +10,17 @@
 #include "sys.h"
 #include "util.h"
 
-enum { MAX_MAPS = 64, DIGITS = 12 };
+enum { DIGITS = 12 };
 
 static int run_helper(const char *path, pid_t target, const struct part *part, struct wire_list maps)
 {
-	char numbers[1 + 3 * MAX_MAPS][DIGITS];
-	char *argv[3 + 3 * MAX_MAPS];
+	char numbers[1 + 3 * PLAN_MAX_MAPS][DIGITS];
+	char *argv[3 + 3 * PLAN_MAX_MAPS];
 	char *const envp[] = { NULL };
 	unsigned int argc = 0, used = 0;
 	struct text text;
 	int status;
 
-	if (maps.count == 0 || maps.count > MAX_MAPS)
-		return -EINVAL;
 	argv[argc++] = (char *)(uintptr_t)path;
 	text = text_in(numbers[used], DIGITS);
 	text_add_u64(&text, (uint64_t)target);

@@ -66,11 +66,11 @@ static void initialise(struct run *run)
 		run->program_ends[i] = -1;
 	for (int i = 0; i < 3; i++)
 		run->pumps[i].from.fd = run->pumps[i].to.fd = -1;
-	for (int i = 0; i < MAX_HIERARCHIES; i++)
+	for (int i = 0; i < PLAN_MAX_HIERARCHIES; i++)
 		run->cgroups[i].parent = run->cgroups[i].run = run->cgroups[i].init = run->cgroups[i].exec = -1;
-	for (int i = 0; i < MAX_COMPANIONS; i++)
+	for (int i = 0; i < PLAN_MAX_COMPANIONS; i++)
 		run->companions[i].pidfd = run->companions[i].ready = -1;
-	for (int i = 0; i < MAX_FILES; i++)
+	for (int i = 0; i < PLAN_MAX_FILES; i++)
 		run->files_in[i] = run->out_folders[i] = -1;
 	run->own_pid = getpid();
 	run->online_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);

@@ -225,6 +225,45 @@ static void point_at_texts(const struct part *part, struct wire_list list, char 
 	table[list.count] = NULL;
 }
 
+static bool filter_ok(struct wire_bytes filter)
+{
+	return filter.len % 8 == 0 && filter.len / 8 <= 4096; /* BPF_MAXINSNS */
+}
+
+static bool maps_ok(const struct wire_sandbox_plan *sandbox, struct wire_list maps, const struct part *part)
+{
+	if (maps.count == 0 || maps.count > PLAN_MAX_MAPS)
+		return false;
+	return sandbox->id_mode == ID_MODE_SUBORDINATE || (maps.count == 1 && plan_item(part, maps, wire_id_map, 0)->size == 1);
+}
+
+/* What the field tables cannot say: counts that fixed arrays hold, references between the parts. */
+static bool meaning_ok(const struct plan *plan)
+{
+	const struct wire_sandbox_plan *sandbox = plan->sandbox;
+	const struct wire_exec_plan *exec = plan->exec;
+	bool terminal = exec->stdin == STDIO_KIND_TERMINAL;
+
+	if (exec->argv.count == 0 || sandbox->cgroups.count > PLAN_MAX_HIERARCHIES || sandbox->companions.count > PLAN_MAX_COMPANIONS ||
+	    exec->files_in.count > PLAN_MAX_FILES || exec->files_out.count > PLAN_MAX_FILES || exec->groups.count > PLAN_MAX_GROUPS)
+		return false;
+	/* Without all of these there is no sandbox; only the network may be the host's. */
+	if ((sandbox->namespaces | NAMESPACE_NETWORK) != NAMESPACE_MASK ||
+	    (sandbox->network == NETWORK_MODE_PRIVATE) != !!(sandbox->namespaces & NAMESPACE_NETWORK))
+		return false;
+	if (!maps_ok(sandbox, sandbox->uid_maps, &plan->sandbox_part) || !maps_ok(sandbox, sandbox->gid_maps, &plan->sandbox_part))
+		return false;
+	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter))
+		return false;
+	/* A terminal is all three streams or none. */
+	if (terminal != (exec->stdout == STDIO_KIND_TERMINAL) || terminal != (exec->stderr == STDIO_KIND_TERMINAL))
+		return false;
+	for (uint32_t i = 0; i < exec->cgroup_writes.count; i++)
+		if (plan_item(&plan->exec_part, exec->cgroup_writes, wire_cgroup_write, i)->hierarchy >= sandbox->cgroups.count)
+			return false;
+	return exec->wall_ms <= PLAN_MAX_MS && exec->cpu_ms <= PLAN_MAX_MS;
+}
+
 int plan_read(int fd, struct plan *ret_plan)
 {
 	const size_t capacity = 2 * (size_t)WIRE_MAX_PLAN_BYTES + 2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *);
@@ -254,7 +293,7 @@ int plan_read(int fd, struct plan *ret_plan)
 	ret_plan->exec_part = (struct part){ at, header.total_size };
 	ret_plan->exec = (const void *)(at + sizeof(header));
 	at += header.total_size;
-	if (ret_plan->exec->argv.count == 0)
+	if (!meaning_ok(ret_plan))
 		return -EBADMSG;
 	ret_plan->argv = (char **)(void *)at;
 	point_at_texts(&ret_plan->exec_part, ret_plan->exec->argv, ret_plan->argv);

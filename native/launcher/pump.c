@@ -2,7 +2,7 @@
 /*
  * The program's stdio. The program never holds a descriptor of the caller's: through /proc/self/fd it could reopen it with
  * the rights of the user behind it. So each stream is a pipe of ours (or a pty), and this file moves the bytes: with
- * splice where both ends allow it, else through a fixed buffer. Output is counted and cut here, to the byte.
+ * splice where output allows it, else through a fixed buffer. Output is counted and cut here, to the byte.
  *
  * Nothing here may wait. O_NONBLOCK belongs to the open file description, which the caller shares with its other
  * children, so it is never set on a descriptor of the caller's: a pipe or terminal is reopened through /proc for a
@@ -68,7 +68,11 @@ static int open_stream(struct run *run, int stream, uint32_t kind)
 	if (kind != STDIO_KIND_NULL)
 		adopt(caller, stream, stream == 0 ? O_RDONLY : O_WRONLY, &is_socket);
 	pump->send = is_socket && stream > 0;
-	pump->splice_works = kind != STDIO_KIND_TERMINAL && !is_socket;
+	/*
+	 * Towards the program bytes are copied: a splice would put pages of the caller's files into a pipe of the program's,
+	 * and kernels have let a pipe's owner write to such pages.
+	 */
+	pump->splice_works = stream > 0 && kind != STDIO_KIND_TERMINAL && !is_socket;
 	if (kind != STDIO_KIND_TERMINAL) {
 		int r = pipe_pair(&ours->fd, &run->program_ends[1 + stream], stream > 0);
 

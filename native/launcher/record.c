@@ -20,6 +20,11 @@ int control_send(const struct run *run, uint32_t kind, const void *payload, uint
 	return n < 0 ? -errno : (size_t)n == sizeof(header) + length ? 0 : -EIO;
 }
 
+static bool ran(const struct run *run)
+{
+	return run->gate_open && !(run->evidence & EVIDENCE_START_FAILED);
+}
+
 static void read_disk(const struct run *run, struct wire_run_record *record)
 {
 	struct statfs status;
@@ -50,7 +55,7 @@ static void read_cpu(const struct run *run, struct wire_run_record *record)
 	uint64_t reaped = run->tree_user_ns + run->tree_system_ns, ours = run->init_cpu_ns + run->task.cpu_ns;
 
 	record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
-	if (!run->gate_open)
+	if (!ran(run))
 		return;
 	record->cpu_ns = run_cpu_ns(run);
 	record->cpu_exact = record->cpu_ns != NOT_MEASURED;
@@ -66,7 +71,7 @@ static void read_cpu(const struct run *run, struct wire_run_record *record)
 static void read_memory(const struct run *run, struct wire_run_record *record)
 {
 	record->memory_peak = record->oom_kills = record->processes_peak = record->process_limit_hits = NOT_MEASURED;
-	if (!run->gate_open)
+	if (!ran(run))
 		return;
 	if (run->has_samples) {
 		record->memory_peak = run->sampled_memory_peak;
@@ -127,10 +132,11 @@ static void fill(struct run *run, struct wire_run_record *record)
 	read_memory(run, record);
 	read_disk(run, record);
 	read_counters(run, record);
-	record->wall_ns = run->gate_open ? run->ended_ns - run->gate_ns : NOT_MEASURED;
+	/* Of a program that never started there is nothing to measure. */
+	record->wall_ns = ran(run) ? run->ended_ns - run->gate_ns : NOT_MEASURED;
 	record->setup_ns = run->gate_open ? run->setup_ended_ns - run->started_ns : NOT_MEASURED;
 	record->landlock_abi = run->task.landlock_abi;
-	record->seccomp_enforced = run->waiting;
+	record->seccomp_enforced = run->task.seccomp;
 	record->stdout_bytes = run->pumps[1].count;
 	record->stderr_bytes = run->pumps[2].count;
 	record->stdout_truncated = run->pumps[1].truncated;

@@ -16,12 +16,12 @@
 #include "plan.h"
 #include "proto.h"
 
-enum { MAX_HIERARCHIES = 8, MAX_COMPANIONS = 8, MAX_FILES = 256, PUMP_BUFFER = 65536 };
+enum { PUMP_BUFFER = 65536 };
 
 /* What the event loop watches; the value in epoll's data. */
 enum watch_id { WATCH_CONTROL, WATCH_SIGNALS, WATCH_TIMER, WATCH_CHANNEL, WATCH_GATE, WATCH_INIT,
 	        WATCH_STDIN_FROM, WATCH_STDIN_TO, WATCH_STDOUT_FROM, WATCH_STDOUT_TO, WATCH_STDERR_FROM, WATCH_STDERR_TO,
-	        WATCH_COMPANION, WATCH_COUNT = WATCH_COMPANION + 2 * MAX_COMPANIONS };
+	        WATCH_COMPANION, WATCH_COUNT = WATCH_COMPANION + 2 * PLAN_MAX_COMPANIONS };
 
 enum run_state {
 	RUN_SETTING_UP, /* init builds the sandbox */
@@ -75,10 +75,10 @@ struct run {
 	int program_ends[4];         /* gate and stdio of the program, until they are sent */
 	bool guarded, waiting, gate_open, exec_sent, reaped, exec_known;
 	struct pump pumps[3];        /* stdin, stdout, stderr */
-	struct cgroup cgroups[MAX_HIERARCHIES];
-	struct companion_task companions[MAX_COMPANIONS];
+	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
+	struct companion_task companions[PLAN_MAX_COMPANIONS];
 	uint32_t companions_ready;
-	int files_in[MAX_FILES], out_folders[MAX_FILES];
+	int files_in[PLAN_MAX_FILES], out_folders[PLAN_MAX_FILES];
 	pid_t own_pid;
 	uint32_t evidence, start_failure;
 	struct failure failure;

@@ -95,12 +95,10 @@ static void bounding_set(struct task *task)
 static void groups(struct task *task)
 {
 	const struct wire_exec_plan *exec = task->plan->exec;
-	gid_t list[32];
+	gid_t list[PLAN_MAX_GROUPS];
 
 	if (task->plan->sandbox->deny_setgroups)
 		return;
-	if (exec->groups.count > ARRAY_SIZE(list))
-		fail(task, STEP_GROUPS, 0, EINVAL, "more than 32 groups");
 	for (uint32_t i = 0; i < exec->groups.count; i++)
 		list[i] = plan_item(&task->plan->exec_part, exec->groups, wire_number, i)->value;
 	if (syscall(SYS_setgroups, exec->groups.count, list) < 0)
