@@ -5,7 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { chmodSync, chownSync, constants, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -201,6 +201,12 @@ function spawnScript(node, argv, options) {
   });
 }
 
+/** A launcher to test instead of the built one may be named relative to the tree, wherever that is for the user. */
+function launcherIn(tree) {
+  const path = process.env.BELLJAR_LAUNCHER;
+  return path === undefined ? {} : { BELLJAR_LAUNCHER: join(isAbsolute(path) ? "/" : tree, path) };
+}
+
 /**
  * Runs a script of this tree with Node, as an ordinary user. Returns its exit status.
  * `where(place)` is told the tree and the cache folder that the script will see, and may return more environment.
@@ -209,7 +215,7 @@ export async function runOrdinary(script, args = [], where = () => ({})) {
   if (process.getuid() !== 0) {
     const cache = process.env.BELLJAR_TEST_CACHE ?? join(tmpdir(), `belljar-test-${process.getuid()}`);
     mkdirSync(cache, { recursive: true, mode: 0o755 });
-    const env = { ...process.env, BELLJAR_TEST_CACHE: cache, ...where({ tree: root, cache }) };
+    const env = { ...process.env, ...launcherIn(root), BELLJAR_TEST_CACHE: cache, ...where({ tree: root, cache }) };
     return spawnScript(process.execPath, [join(root, script), ...args], { cwd: root, env });
   }
   const user = ordinaryUser();
@@ -229,6 +235,7 @@ export async function runOrdinary(script, args = [], where = () => ({})) {
     LANG: "C.UTF-8",
     BELLJAR_TEST_CACHE: cache,
     ...Object.fromEntries(passedOn.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]])),
+    ...launcherIn(tree),
     ...where({ tree, cache }),
   };
   return spawnScript(node, [join(tree, script), ...args], { cwd: tree, env, uid: user.uid, gid: user.gid });

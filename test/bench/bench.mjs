@@ -127,7 +127,7 @@ const sandboxes = [
   floor,
 ];
 const command = join(root, "dist/belljar.js");
-const groups = [
+const plannedGroups = [
   { title: "/bin/true of busybox in one root file system", cases: sandboxes, count: rounds },
   {
     title: "The command",
@@ -141,11 +141,14 @@ const groups = [
     ],
     count: Math.max(5, Math.floor(rounds / 4)),
   },
-].map(({ title, cases, count }) => ({ title, rounds: count, results: measure(drive, cases.filter(Boolean), count) }));
+];
 
 const machine = { kernel: release(), cpu: cpus()[0]?.model ?? "unknown", cpus: cpus().length, node: process.versions.node };
 const cell = (ms) => ms.toFixed(2);
-for (const { title, rounds: count, results } of groups) {
+const groups = [];
+for (const { title, cases, count } of plannedGroups) {
+  const results = measure(drive, cases.filter(Boolean), count);
+  groups.push({ title, rounds: count, results });
   console.log(`\n${options.markdown ? "### " : ""}${title} (${count} rounds)\n`);
   console.log("| what | median ms | 10 % .. 90 % | ratio | |\n|---|---|---|---|---|");
   for (const { name, medianMs, p10Ms, p90Ms, ratio, note } of results) {
