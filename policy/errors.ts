@@ -14,7 +14,8 @@ export const errorCodes = [
   "root-refused", // started by root without an account to become
   "launcher-failed", // the launcher could not be started or died
   "sandbox-failed", // a step of the launcher failed
-  "start-failed", // the program could not be started
+  "command-not-found", // no such program in the sandbox
+  "start-failed", // the program is there but could not be started
   "cancelled",
   "internal",
 ] as const;

@@ -4,6 +4,7 @@
  * have a fixed size.
  */
 import { BelljarError } from "../errors.ts";
+import { verdictTable } from "../verdict/verdicts.gen.ts";
 import { headerBytes } from "./checks.ts";
 import { align, bad, must, type Reader, readRecord, recordOf, take } from "./reader.ts";
 import {
@@ -46,6 +47,8 @@ export function decodeRecord(bytes: Uint8Array): RunRecord {
   const record = decodeFixed(bytes, "RunRecord") as unknown as RunRecord;
   if (record.magic !== wireMagic || record.version !== wireVersion || record.size !== recordOf("RunRecord").size)
     throw new BelljarError("launcher-failed", "the launcher's record has another format: launcher and command are of different versions");
+  if (record.verdict >= verdictTable.length)
+    throw new BelljarError("launcher-failed", `the launcher's record has no verdict (${record.verdict})`);
   return record;
 }
 

@@ -35,6 +35,9 @@ describe("the run record", () => {
     expect(error.code).toBe("launcher-failed");
     expect(error.message).toContain("different versions");
   });
+  test("with a verdict that no table has is refused", () => {
+    expect(fails(encodeFixed("RunRecord", { ...okRecord, verdict: 13 })).message).toContain("no verdict (13)");
+  });
   test("of another length is refused", () => {
     expect(fails(new Uint8Array(511)).message).toContain("511 bytes where 512 were due");
   });

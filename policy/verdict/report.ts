@@ -1,0 +1,185 @@
+/** RunRecord (numbers from the launcher) -> RunReport (words). Pure; fields and their meaning: docs/report.md. */
+import { writableVolumes } from "../compile/mounts.ts";
+import type { LaunchPlan } from "../compile/types.ts";
+import { BelljarError } from "../errors.ts";
+import type { ResolvedPolicy } from "../profile/types.ts";
+import { mechanismsByLimit } from "../wire/index.ts";
+import type { OutputRecord, RunRecord } from "../wire/wire.gen.ts";
+import { appliedLimits, messageFor } from "./message.ts";
+import type { EnforcementValue, ReportError, RunReport } from "./report-types.ts";
+import { signalName, signalNumber } from "./signals.ts";
+import { type Verdict, verdictTable } from "./verdicts.gen.ts";
+import { outputError, startFailureWords, stepFailureWords } from "./words.ts";
+
+export interface ReportContext {
+  readonly policy: ResolvedPolicy;
+  readonly plan: LaunchPlan;
+  readonly profileDigest: string;
+  readonly filterDigest: string | null;
+}
+
+export interface ReportInput extends ReportContext {
+  readonly record: RunRecord;
+  readonly outputs: readonly OutputRecord[];
+  /** A remedy whose cause was checked on this host; it goes before the hints known here. */
+  readonly hintFor?: ((record: RunRecord) => string | null) | undefined;
+}
+
+const notMeasured = 0xffff_ffff_ffff_ffffn;
+const count = (value: bigint): number | null => (value === notMeasured ? null : Number(value));
+/** Milliseconds to the microsecond. */
+const milliseconds = (ns: bigint): number | null => (ns === notMeasured ? null : Math.round(Number(ns) / 1000) / 1000);
+
+/** The report of a run that the launcher told the end of. */
+export function makeReport(input: ReportInput): RunReport {
+  const { record } = input;
+  const verdict = verdictOf(record);
+  const started = verdict !== "start-failed";
+  return {
+    schemaVersion: 1,
+    verdict,
+    exitCode: started && record.exitCode >= 0 ? record.exitCode : null,
+    signal: signalOf(verdict, record),
+    message: `${messageFor(verdict, input)}${leftoverWords(record)}`,
+    time: {
+      wallMs: milliseconds(record.wallNs),
+      cpuMs: milliseconds(record.cpuNs),
+      userMs: milliseconds(record.userNs),
+      systemMs: milliseconds(record.systemNs),
+      cpuExact: record.cpuExact !== 0,
+      setupMs: milliseconds(record.setupNs),
+    },
+    memory: { peakBytes: count(record.memoryPeak), oomKills: count(record.oomKills) },
+    processes: { peak: count(record.processesPeak), limitHits: count(record.processLimitHits) },
+    disk: {
+      usedBytes: count(record.diskBytes),
+      usedInodes: count(record.diskInodes),
+      full: record.diskFull > 1 ? null : record.diskFull === 1,
+    },
+    output: {
+      stdoutBytes: count(record.stdoutBytes),
+      stderrBytes: count(record.stderrBytes),
+      truncated: record.stdoutTruncated !== 0 || record.stderrTruncated !== 0,
+    },
+    outputs: outputsOf(input.outputs, input.plan),
+    limits: appliedLimits(input),
+    enforcement: enforcementOf(record),
+    denials: null,
+    sandbox: sandboxOf(input, record),
+    error: errorOf(verdict, input),
+  };
+}
+
+/** The report where the launcher left no record: everything that it would have measured is unknown. */
+export function sandboxErrorReport({ error, ...context }: ReportContext & { readonly error: BelljarError }): RunReport {
+  return {
+    schemaVersion: 1,
+    verdict: "sandbox-error",
+    exitCode: null,
+    signal: null,
+    message: error.message,
+    time: { wallMs: null, cpuMs: null, userMs: null, systemMs: null, cpuExact: false, setupMs: null },
+    memory: { peakBytes: null, oomKills: null },
+    processes: { peak: null, limitHits: null },
+    disk: { usedBytes: null, usedInodes: null, full: null },
+    output: { stdoutBytes: null, stderrBytes: null, truncated: false },
+    outputs: outputsOf([], context.plan),
+    limits: appliedLimits(context),
+    enforcement: {},
+    denials: null,
+    sandbox: sandboxOf(context, null),
+    error: { code: error.code, message: error.message, hint: error.hint },
+  };
+}
+
+interface ExitOptions {
+  /** Signal that made the command cancel the run, where it was the command that received it. */
+  readonly cancelSignal?: number | undefined;
+}
+
+/**
+ * Exit status of `belljar run`: the program's code; 128+N for signal N; 124 for any limit; 125 for a failure of ours;
+ * 126 and 127 for a program that could not be started or is not there; 128+N for a run cancelled by signal N, else 130.
+ */
+export function exitCodeFor(report: RunReport, { cancelSignal }: ExitOptions = {}): number {
+  switch (report.verdict) {
+    case "ok":
+    case "exit-nonzero":
+      return report.exitCode ?? 125;
+    case "signaled":
+    case "syscall-denied":
+      return 128 + (signalNumber(report.signal ?? "") ?? 0);
+    case "memory-limit":
+    case "cpu-time-limit":
+    case "wall-time-limit":
+    case "output-limit":
+    case "disk-limit":
+    case "process-limit":
+      return 124;
+    case "start-failed":
+      return report.error?.code === "command-not-found" ? 127 : 126;
+    case "sandbox-error":
+      return 125;
+    case "cancelled":
+      return 128 + (cancelSignal ?? signalNumber(report.signal ?? "") ?? 2);
+  }
+}
+
+function verdictOf({ verdict }: RunRecord): Verdict {
+  const found = verdictTable[verdict];
+  if (found === undefined) throw new BelljarError("internal", `the run record carries the unknown verdict ${verdict}`);
+  return found.name;
+}
+
+/** Of the program, as its wait status says; for a cancelled run the signal that asked for the end, where there was one. */
+function signalOf(verdict: Verdict, { signal, cancelSignal }: RunRecord): string | null {
+  if (verdict === "cancelled") return cancelSignal > 0 ? signalName(cancelSignal) : null;
+  return verdict !== "start-failed" && signal > 0 ? signalName(signal) : null;
+}
+
+function leftoverWords({ leftovers }: RunRecord): string {
+  if (leftovers === 0) return "";
+  return `; ${leftovers === 1 ? "a cgroup" : `${leftovers} cgroups`} could not be removed ('belljar gc' removes what is left)`;
+}
+
+function outputsOf(records: readonly OutputRecord[], { exec }: LaunchPlan): RunReport["outputs"] {
+  return exec.filesOut.map(({ source }, index) => {
+    const record = records.find((output) => output.index === index);
+    if (record === undefined) return { path: source, bytes: null, error: "not copied: the run ended before" };
+    const error = outputError(record);
+    return { path: source, bytes: error === null ? count(record.bytes) : null, error };
+  });
+}
+
+function enforcementOf(record: RunRecord): RunReport["enforcement"] {
+  // Before the plan is read the launcher knows of no limit, and the zeros of its record name no mechanism.
+  if (record.errorStep === "readPlan" || record.errorStep === "checkPlan") return {};
+  return {
+    ...(mechanismsByLimit(record.mechanisms) as Readonly<Record<string, EnforcementValue>>),
+    seccomp: record.seccompEnforced !== 0 ? "enforced" : "none",
+    landlock: record.landlockAbi > 0 ? "enforced" : "none",
+  };
+}
+
+function sandboxOf({ policy, profileDigest, filterDigest }: ReportContext, record: RunRecord | null): RunReport["sandbox"] {
+  const { rootfs } = policy;
+  return {
+    profile: policy.name,
+    profileDigest,
+    filterDigest,
+    rootfs: rootfs.kind === "directory" ? rootfs.path : rootfs.kind,
+    image: rootfs.kind === "image" ? rootfs.reference : null,
+    overlay: null,
+    user: policy.user.mode,
+    writableVolumes: writableVolumes(policy),
+    landlockAbi: record === null || record.landlockAbi === 0 ? null : record.landlockAbi,
+  };
+}
+
+function errorOf(verdict: Verdict, { record, plan, hintFor }: ReportInput): ReportError | null {
+  if (verdict !== "start-failed" && verdict !== "sandbox-error") return null;
+  const started = verdict === "start-failed";
+  const { message, hint } = started ? startFailureWords(record, plan) : stepFailureWords(record, plan);
+  const code = started ? (record.startFailure === "notFound" ? "command-not-found" : "start-failed") : "sandbox-failed";
+  return { code, message, hint: hintFor?.(record) ?? hint };
+}
