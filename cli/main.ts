@@ -14,7 +14,10 @@ const notExecutable = 126;
 function checkPlatform(): void {
   const machine = process.arch === "x64" || process.arch === "arm64";
   if (process.platform === "linux" && machine) return;
-  throw new BelljarError("not-supported", `starting: ${process.platform} on ${process.arch}: belljar runs on Linux on x86_64 and aarch64 only`);
+  throw new BelljarError(
+    "not-supported",
+    `starting: ${process.platform} on ${process.arch}: belljar runs on Linux on x86_64 and aarch64 only`,
+  );
 }
 
 async function dispatch(args: readonly string[]): Promise<number> {

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { BelljarError } from "../../policy/errors.ts";
-import { nearestName } from "../../policy/profile/problems.ts";
+import { nearestName } from "../../policy/profile/index.ts";
 import { quoted } from "../output/terminal.ts";
 import { type OptionSpec, runOptions } from "./run-options.ts";
 
@@ -25,7 +25,9 @@ function unknownOption(name: string, options: readonly OptionSpec[]): BelljarErr
   const extended = names.filter((known) => name.length > 2 && known.startsWith(name));
   const written = name.length === 1 ? `-${name}` : `--${name}`;
   const guess = name.length === 1 ? null : extended.length === 1 ? extended[0] : nearestName(name, names);
-  const hint = !guess ? "`belljar run --help` lists the options; the program's own options follow behind `--`" : `did you mean '--${guess}'?`;
+  const hint = !guess
+    ? "`belljar run --help` lists the options; the program's own options follow behind `--`"
+    : `did you mean '--${guess}'?`;
   return new BelljarError("usage", `${reading}: ${quoted(written)}: unknown option`, { hint });
 }
 
@@ -72,7 +74,11 @@ export function optionsOf(args: readonly string[], options: readonly OptionSpec[
   return names;
 }
 
-function checkValue(rawName: string, wanted: string, token: { readonly value?: string | undefined; readonly inlineValue?: boolean | undefined }): void {
+function checkValue(
+  rawName: string,
+  wanted: string,
+  token: { readonly value?: string | undefined; readonly inlineValue?: boolean | undefined },
+): void {
   const { value, inlineValue } = token;
   if (value === undefined || (!inlineValue && value.length > 1 && value.startsWith("-"))) {
     const hint = value === undefined ? `write ${rawName} ${wanted}` : `a value that begins with '-' is written ${rawName}=${value}`;

@@ -1,10 +1,10 @@
 import { BelljarError } from "../../policy/errors.ts";
-import { limitNames } from "../../policy/profile/types.ts";
 import { parseSet } from "../../policy/profile/index.ts";
+import { limitNames } from "../../policy/profile/types.ts";
 import { parseSize } from "../../policy/units.ts";
 import { quoted } from "../output/terminal.ts";
-import { absoluteHostPath } from "../run/paths.ts";
 import type { FileInRequest, FileOutRequest, Override, RunInput, VolumeRequest } from "../run/input.ts";
+import { absoluteHostPath } from "../run/paths.ts";
 import type { GivenArguments, GivenOption } from "./arguments.ts";
 import { limitOption } from "./run-options.ts";
 
@@ -29,7 +29,12 @@ export function parseVolume(text: string): VolumeRequest {
   const parts = text.split(":");
   const [source = "", target = "", mode] = parts;
   if (source === "" || target === "" || parts.length > 3 || !["ro", "rw", undefined].includes(mode)) {
-    throw usage("--volume", text, "is not SRC:DST, SRC:DST:ro or SRC:DST:rw", "a name with a colon in it cannot be written as an option: use a profile's \"mounts\"");
+    throw usage(
+      "--volume",
+      text,
+      "is not SRC:DST, SRC:DST:ro or SRC:DST:rw",
+      'a name with a colon in it cannot be written as an option: use a profile\'s "mounts"',
+    );
   }
   return { source, target, access: mode === "rw" ? "read-write" : "read-only" };
 }
@@ -83,9 +88,13 @@ function override({ name, value }: GivenOption): Override | null {
 function refuseUnbuilt(given: readonly GivenOption[]): void {
   for (const name of ["image", "overlay-driver"]) {
     if (!given.some((option) => option.name === name)) continue;
-    throw new BelljarError("not-supported", `reading options: '--${name}': this version runs on the host's /usr or on a folder, not yet on OCI images`, {
-      hint: "--rootfs DIR runs on an unpacked root file system",
-    });
+    throw new BelljarError(
+      "not-supported",
+      `reading options: '--${name}': this version runs on the host's /usr or on a folder, not yet on OCI images`,
+      {
+        hint: "--rootfs DIR runs on an unpacked root file system",
+      },
+    );
   }
 }
 
@@ -110,7 +119,9 @@ export function runInputFrom(
   };
   const script = last("script");
   if (script === null && (given.command.length === 0 || given.command[0] === "")) {
-    throw new BelljarError("usage", "reading options: no command to run", { hint: "belljar run [OPTIONS] -- COMMAND [ARG...], for example: belljar run -- echo hello" });
+    throw new BelljarError("usage", "reading options: no command to run", {
+      hint: "belljar run [OPTIONS] -- COMMAND [ARG...], for example: belljar run -- echo hello",
+    });
   }
   checkStreams(presentation, has("tty"));
   const outMax = last("out-max");
@@ -119,6 +130,7 @@ export function runInputFrom(
     overrides: given.options.flatMap((option) => override(option) ?? []),
     command: given.command,
     script,
+    hostScripts: true,
     workdir: last("workdir"),
     env: all("env").flatMap((text) => {
       const pair = parseEnv(text, environment);

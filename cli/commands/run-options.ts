@@ -1,4 +1,4 @@
-import { limitNames, type LimitName } from "../../policy/profile/types.ts";
+import { type LimitName, limitNames } from "../../policy/profile/types.ts";
 
 /**
  * The options of `belljar run`: the one table from which arguments are read, help and completion are made and unknown
@@ -66,12 +66,14 @@ export const runOptions: readonly OptionSpec[] = [
   { name: "stdout", value: "FILE", group: files, describe: "write standard output to a file" },
   { name: "stderr", value: "FILE", group: files, describe: "write standard error to a file" },
 
-  ...limitNames.map((limit): OptionSpec => ({
-    name: limitOption(limit),
-    value: limitHelp[limit][0],
-    group: limits,
-    describe: limitHelp[limit][1],
-  })),
+  ...limitNames.map(
+    (limit): OptionSpec => ({
+      name: limitOption(limit),
+      value: limitHelp[limit][0],
+      group: limits,
+      describe: limitHelp[limit][1],
+    }),
+  ),
 
   { name: "report", value: "FILE", group: result, describe: "write the report as JSON" },
   { name: "json", group: result, describe: "print one JSON document: report, stdout and stderr" },

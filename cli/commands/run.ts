@@ -23,7 +23,9 @@ function configAs(runAs: string | null) {
 
 function checkTerminal(wanted: boolean): void {
   if (wanted && !(isatty(0) && isatty(1))) {
-    throw new BelljarError("usage", "reading options: '--tty': stdin and stdout must be a terminal", { hint: "leave out -t where streams are pipes or files" });
+    throw new BelljarError("usage", "reading options: '--tty': stdin and stdout must be a terminal", {
+      hint: "leave out -t where streams are pipes or files",
+    });
   }
 }
 

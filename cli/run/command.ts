@@ -16,9 +16,12 @@ export interface ResolvedCommand {
  * its place in the work folder; everything else is left to be looked up in the sandbox. A file that is copied in under the
  * same name is that copy. Throws BelljarError `start-failed`, `file-unreadable`, `usage`.
  */
-export function resolveCommand(input: Pick<RunInput, "command" | "script">, filesIn: RunRequest["filesIn"]): ResolvedCommand {
+export function resolveCommand(
+  input: Pick<RunInput, "command" | "script" | "hostScripts">,
+  filesIn: RunRequest["filesIn"],
+): ResolvedCommand {
   const [word, ...rest] = input.command;
-  const path = input.script ?? (word !== undefined && mayNameHostFile(word) ? word : null);
+  const path = input.script ?? (input.hostScripts && word !== undefined && mayNameHostFile(word) ? word : null);
   if (path === null) return { argv: input.command, script: null };
   const head = readScriptHead(path);
   if (head === null) {
@@ -29,9 +32,13 @@ export function resolveCommand(input: Pick<RunInput, "command" | "script">, file
   const hostPath = absoluteHostPath(path);
   const copied = filesIn.find((file) => file.target === name || file.target.startsWith(`${name}/`));
   if (copied !== undefined && (copied.hostPath !== hostPath || copied.target !== name)) {
-    throw new BelljarError("usage", `reading options: ${quoted(path)} and '--in' ${quoted(copied.hostPath)} would both be ${workFolder}/${name}`, {
-      hint: `write ${workFolder}/${copied.target} to run the file that is copied in`,
-    });
+    throw new BelljarError(
+      "usage",
+      `reading options: ${quoted(path)} and '--in' ${quoted(copied.hostPath)} would both be ${workFolder}/${name}`,
+      {
+        hint: `write ${workFolder}/${copied.target} to run the file that is copied in`,
+      },
+    );
   }
   const argv = [...scriptKind(path, head).interpreter, `${workFolder}/${name}`, ...(input.script === null ? rest : input.command)];
   return { argv, script: copied === undefined ? { hostPath, name } : null };

@@ -57,13 +57,18 @@ function refuseClashes(paths: readonly string[], option: string): void {
   }
   for (const path of paths) {
     for (let parent = dirname(path); parent !== "." && parent !== "/"; parent = dirname(parent)) {
-      if (seen.has(parent)) throw new BelljarError("usage", `reading options: '${option}': ${quoted(parent)} cannot be both a file and the folder of ${quoted(path)}`);
+      if (seen.has(parent))
+        throw new BelljarError(
+          "usage",
+          `reading options: '${option}': ${quoted(parent)} cannot be both a file and the folder of ${quoted(path)}`,
+        );
     }
   }
 }
 
 function refuseTooMany(count: number, option: string): void {
-  if (count > maxFiles) throw new BelljarError("usage", `reading options: '${option}': ${count} files are more than the ${maxFiles} that one run takes`);
+  if (count > maxFiles)
+    throw new BelljarError("usage", `reading options: '${option}': ${count} files are more than the ${maxFiles} that one run takes`);
 }
 
 /** Checks what is to be copied in, before anything starts. Throws BelljarError `file-unreadable` or `usage`. */
@@ -71,7 +76,13 @@ export function checkFilesIn(requests: readonly FileInRequest[]): RunRequest["fi
   refuseTooMany(requests.length, "--in");
   const files = requests.map(({ hostPath, target }) => {
     const status = readableStatus(hostPath, "copying in");
-    if (status.isDirectory()) throw fileError("file-unreadable", "copying in", hostPath, "is a directory: only regular files are copied in; --volume shows a directory");
+    if (status.isDirectory())
+      throw fileError(
+        "file-unreadable",
+        "copying in",
+        hostPath,
+        "is a directory: only regular files are copied in; --volume shows a directory",
+      );
     if (!status.isFile()) throw fileError("file-unreadable", "copying in", hostPath, "is no regular file");
     return { hostPath: absoluteHostPath(hostPath), target: workPath(target ?? basename(hostPath), "--in"), mode: status.mode & 0o777 };
   });

@@ -8,8 +8,8 @@ import { join } from "node:path";
  */
 const magic = Buffer.from("BJFILTR1", "latin1");
 const digestBytes = 32;
-/** The kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS). */
-const maxBytes = 4096 * 8;
+/** Two filters, and the kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS). */
+const maxBytes = 2 * 4096 * 8 + 64;
 
 const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 
@@ -17,8 +17,8 @@ function isKey(key: string): boolean {
   return /^[A-Za-z0-9._-]{16,128}$/.test(key);
 }
 
-/** The cached filter, or null. Only a file that this user owns and nobody else can write is believed, and only if its digest is right. */
-export function readFilter(folder: string, key: string): Uint8Array | null {
+/** What is kept under that key, or null. Only a file that this user owns and nobody else can write is believed, and only if its digest is right. */
+export function readCached(folder: string, key: string): Uint8Array | null {
   if (!isKey(key)) return null;
   let descriptor: number | null = null;
   try {
@@ -28,8 +28,8 @@ export function readFilter(folder: string, key: string): Uint8Array | null {
     if (!status.isFile() || foreign || status.size > magic.length + digestBytes + maxBytes) return null;
     const file = readFileSync(descriptor);
     const bytes = file.subarray(magic.length + digestBytes);
-    const whole = file.subarray(0, magic.length).equals(magic) && bytes.length > 0 && bytes.length % 8 === 0;
-    if (!whole || !digestOf(bytes).equals(file.subarray(magic.length, magic.length + digestBytes))) return null;
+    if (!file.subarray(0, magic.length).equals(magic) || bytes.length === 0) return null;
+    if (!digestOf(bytes).equals(file.subarray(magic.length, magic.length + digestBytes))) return null;
     return new Uint8Array(bytes);
   } catch {
     return null;
@@ -38,8 +38,8 @@ export function readFilter(folder: string, key: string): Uint8Array | null {
   }
 }
 
-/** Keeps a filter by temporary name, fsync and rename; says whether it worked. */
-export function writeFilter(folder: string, key: string, bytes: Uint8Array): boolean {
+/** Keeps bytes by temporary name, fsync and rename; says whether it worked. */
+export function writeCached(folder: string, key: string, bytes: Uint8Array): boolean {
   if (!isKey(key)) return false;
   const part = join(folder, `.${key}.${process.pid}`);
   let descriptor: number | null = null;

@@ -31,6 +31,11 @@ export interface RunInput {
   /** Program and arguments, or with `script` the script's arguments only. */
   readonly command: readonly string[];
   readonly script: string | null;
+  /**
+   * A relative command with a slash may name a host script. Convenient for a person at a prompt; a library whose caller passes
+   * on a stranger's command must not look it up among its own files.
+   */
+  readonly hostScripts: boolean;
   readonly workdir: string | null;
   /** In order, later wins; values are already looked up. */
   readonly env: readonly (readonly [name: string, value: string])[];

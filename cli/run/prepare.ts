@@ -5,6 +5,7 @@ import type { LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import { resolveProfile } from "../../policy/profile/index.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
+import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 import type { Config } from "../host/config.ts";
 import { probeHostFacts } from "../host/facts.ts";
@@ -24,6 +25,8 @@ export interface PreparedRun {
   readonly execBytes: Uint8Array;
   readonly profileDigest: string;
   readonly filterDigest: string;
+  /** What the plan sets up for each limit and guard. */
+  readonly enforcement: RunReport["enforcement"];
   /** Of each stream, when streams are captured. */
   readonly captureBytes: number;
   readonly warnings: readonly string[];
@@ -32,6 +35,8 @@ export interface PreparedRun {
 export interface PrepareContext {
   readonly config: Config;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Names the run's cgroup; random unless given, as a plan that is only shown needs. */
+  readonly runId?: string;
 }
 
 /** Where `--out-max` and the disk limit say nothing. */
@@ -67,12 +72,13 @@ function checkMounts(policy: ResolvedPolicy): void {
   for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
 }
 
-function requestOf(input: RunInput, policy: ResolvedPolicy, environment: PrepareContext["environment"]): RunRequest {
+function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId }: PrepareContext): RunRequest {
   const filesIn = checkFilesIn(input.filesIn);
   const { argv, script } = resolveCommand(input, filesIn);
-  if (argv.some((word) => word.includes("\0"))) throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
+  if (argv.some((word) => word.includes("\0")))
+    throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
   return {
-    runId: `${Date.now().toString(36)}-${randomBytes(5).toString("hex")}`,
+    runId: runId ?? `${Date.now().toString(36)}-${randomBytes(5).toString("hex")}`,
     command: argv,
     cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
     env: input.env,
@@ -90,14 +96,19 @@ function requestOf(input: RunInput, policy: ResolvedPolicy, environment: Prepare
  * Everything between a request and a start: resolves the profile, checks the caller's files, probes the host, compiles and
  * encodes the plan. Nothing has been started or changed when it throws a BelljarError.
  */
-export async function prepareRun(input: RunInput, { config, environment }: PrepareContext): Promise<PreparedRun> {
+export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
   const resolved = resolveProfile(input.profile, { load: loadProfile, overrides: [...input.overrides, ...volumeOverrides(input)] });
   const policy = withCaptureLimit(resolved.policy, input.capture);
-  const request = requestOf(input, policy, environment);
+  const request = requestOf(input, policy, context);
   checkMounts(policy);
-  const facts = probeHostFacts({ policy, config });
+  const facts = probeHostFacts({ policy, config: context.config, environment: context.environment });
   const filters = await filtersFor(policy, facts.arch);
-  const { plan, warnings } = compilePlan({ policy, facts, request, filters: { base: filters.base, profile: filters.profile } });
+  const { plan, warnings, enforcement } = compilePlan({
+    policy,
+    facts,
+    request,
+    filters: { base: filters.base, profile: filters.profile },
+  });
   return {
     policy,
     plan,
@@ -105,6 +116,7 @@ export async function prepareRun(input: RunInput, { config, environment }: Prepa
     execBytes: encodeExec(plan.exec),
     profileDigest: resolved.digest,
     filterDigest: filters.digest,
+    enforcement,
     captureBytes: policy.limits.output ?? maxCaptureBytes,
     warnings: [...resolved.warnings, ...filters.warnings, ...warnings.map((warning) => warning.message)],
   };

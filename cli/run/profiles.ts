@@ -1,28 +1,20 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
-import { builtinProfiles } from "../../policy/profile/index.ts";
-import { nearestName } from "../../policy/profile/problems.ts";
+import { builtinPrefix, builtinProfiles, type LoadedProfile, loadBuiltin, nearestName } from "../../policy/profile/index.ts";
+import { configHome } from "../host/config.ts";
 import { validText } from "../output/json.ts";
 import { quoted } from "../output/terminal.ts";
 import { reasonOf } from "./files.ts";
 
-export interface LoadedProfile {
-  /** `built-in:judge`, or an absolute path. */
-  readonly file: string;
-  readonly text: string;
-}
-
 /** Larger profiles are refused by the parser anyway; this much is read to find out. */
 const maxProfileBytes = 1024 * 1024 + 1;
-const builtinPrefix = "built-in:";
 const loading = "loading profile";
 
-/** `$XDG_CONFIG_HOME/belljar/profiles`; a relative value is ignored, as the XDG base directory specification asks. */
-export function userProfileFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
-  const configured = environment["XDG_CONFIG_HOME"];
-  return join(configured?.startsWith("/") ? configured : join(environment["HOME"] || homedir(), ".config"), "belljar", "profiles");
+/** `$XDG_CONFIG_HOME/belljar/profiles`, or null where the user has no such place. */
+export function userProfileFolder(): string | null {
+  const home = configHome(process.env);
+  return home === null ? null : join(home, "belljar", "profiles");
 }
 
 /** A word with a slash or the ending .json is a file; anything else is a name. */
@@ -31,7 +23,9 @@ export function namesFile(reference: string): boolean {
 }
 
 /** Names of the user's own profiles, sorted. */
-export function userProfileNames(folder: string = userProfileFolder()): readonly string[] {
+export function userProfileNames(): readonly string[] {
+  const folder = userProfileFolder();
+  if (folder === null) return [];
   try {
     return readdirSync(folder)
       .filter((name) => name.endsWith(".json") && !name.startsWith("."))
@@ -51,7 +45,8 @@ function readProfile(path: string): string {
     if (!status.isFile()) throw new Error("is no regular file");
     const buffer = Buffer.alloc(Math.min(status.size + 1, maxProfileBytes));
     let length = 0;
-    for (let got = -1; got !== 0 && length < buffer.length; length += got) got = readSync(descriptor, buffer, length, buffer.length - length, null);
+    for (let got = -1; got !== 0 && length < buffer.length; length += got)
+      got = readSync(descriptor, buffer, length, buffer.length - length, null);
     const text = validText(buffer.subarray(0, length));
     if (text === null) throw new Error("is not valid UTF-8");
     return text;
@@ -66,27 +61,36 @@ function readProfile(path: string): string {
  */
 export function loadProfile(reference: string, fromFile: string | null): LoadedProfile {
   const isFile = namesFile(reference);
-  const builtin = Object.hasOwn(builtinProfiles, reference) ? builtinProfiles[reference] : undefined;
-  if (!isFile && builtin !== undefined) return { file: `${builtinPrefix}${reference}`, text: builtin };
-  if (!isFile && !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(reference)) throw notFound(reference);
+  const builtin = isFile ? null : loadBuiltin(reference);
+  if (builtin !== null) return builtin;
+  const folder = userProfileFolder();
+  if (!isFile && (folder === null || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(reference))) throw notFound(reference);
   const base = fromFile === null || fromFile.startsWith(builtinPrefix) ? process.cwd() : dirname(fromFile);
-  const path = isFile ? resolve(base, reference) : join(userProfileFolder(), `${reference}.json`);
+  const path = isFile ? resolve(base, reference) : join(folder ?? "", `${reference}.json`);
   try {
     return { file: path, text: readProfile(path) };
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
     if (missing && !isFile) throw notFound(reference);
     const from = fromFile === null ? "" : ` (extended by ${quoted(fromFile)})`;
-    throw new BelljarError(missing ? "profile-not-found" : "profile-unreadable", `${loading}: ${quoted(reference)}: ${reasonOf(error)}${from}`, {
-      cause: error,
-    });
+    throw new BelljarError(
+      missing ? "profile-not-found" : "profile-unreadable",
+      `${loading}: ${quoted(reference)}: ${reasonOf(error)}${from}`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 
 function notFound(reference: string): BelljarError {
   const names = [...Object.keys(builtinProfiles), ...userProfileNames()];
   const guess = nearestName(reference, names);
-  return new BelljarError("profile-not-found", `${loading}: ${quoted(reference)}: no built-in profile and none in ${userProfileFolder()}`, {
-    hint: guess === null ? `known profiles: ${names.join(", ")}; a file is named with a slash or .json` : `did you mean '${guess}'?`,
-  });
+  return new BelljarError(
+    "profile-not-found",
+    `${loading}: ${quoted(reference)}: no built-in profile and none in ${userProfileFolder() ?? "a profile folder"}`,
+    {
+      hint: guess === null ? `known profiles: ${names.join(", ")}; a file is named with a slash or .json` : `did you mean '${guess}'?`,
+    },
+  );
 }

@@ -1,6 +1,6 @@
+import { randomBytes } from "node:crypto";
 import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { randomBytes } from "node:crypto";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { factsDocument } from "../output/json.ts";
 import { checkDestination, fileError } from "./files.ts";
@@ -22,7 +22,10 @@ export function writeReport(path: string, report: RunReport): void {
   const part = join(dirname(path), `.belljar-report.${randomBytes(6).toString("hex")}`);
   try {
     const existing = statSync(path, { throwIfNoEntry: false });
-    if (existing !== undefined && !existing.isFile()) return writeFileSync(path, text);
+    if (existing !== undefined && !existing.isFile()) {
+      writeFileSync(path, text);
+      return;
+    }
     const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
     try {
       for (let rest = Buffer.from(text, "utf8"); rest.length > 0; ) rest = rest.subarray(writeSync(descriptor, rest));

@@ -41,7 +41,11 @@ export function parseShebang(head: Uint8Array, path: string): readonly string[] 
   }
   const line = end === -1 ? text : text.slice(0, end);
   if (line.endsWith("\r")) {
-    throw refuse(path, "its #! line ends in CRLF, so the kernel would look for an interpreter whose name ends in a carriage return", `sed -i 's/\\r$//' ${path}`);
+    throw refuse(
+      path,
+      "its #! line ends in CRLF, so the kernel would look for an interpreter whose name ends in a carriage return",
+      `sed -i 's/\\r$//' ${path}`,
+    );
   }
   const [, interpreter, argument] = /^#![ \t]*([^ \t]*)[ \t]*(.*?)[ \t]*$/s.exec(line) ?? [];
   if (!interpreter) throw refuse(path, "its #! line names no interpreter");
@@ -54,8 +58,15 @@ export function scriptKind(path: string, head: Uint8Array): ScriptKind {
   if (Buffer.from(head.subarray(0, 4)).equals(Buffer.from("\u007fELF", "latin1"))) return { interpreter: [], from: "format" };
   const byExtension = interpreters[extname(path).toLowerCase()];
   if (byExtension !== undefined) return { interpreter: [byExtension], from: "extension" };
-  const reason = head.length === 0 ? "it is empty" : `it has no #! line, is no ELF program and has none of the endings ${Object.keys(interpreters).join(" ")}`;
-  throw refuse(path, `cannot tell how to run it: ${reason}`, "begin it with a line such as #!/bin/sh, or name the interpreter: belljar run --in FILE -- sh FILE");
+  const reason =
+    head.length === 0
+      ? "it is empty"
+      : `it has no #! line, is no ELF program and has none of the endings ${Object.keys(interpreters).join(" ")}`;
+  throw refuse(
+    path,
+    `cannot tell how to run it: ${reason}`,
+    "begin it with a line such as #!/bin/sh, or name the interpreter: belljar run --in FILE -- sh FILE",
+  );
 }
 
 /**

@@ -2,8 +2,8 @@ import type { Readable } from "node:stream";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { type Capture, capture } from "./capture.ts";
 import { type Launch, type LaunchOutcome, launch, launcherPath, restoreTerminal } from "./launcher.ts";
-import type { PreparedRun } from "./prepare.ts";
 import { reportOf } from "./outcome.ts";
+import type { PreparedRun } from "./prepare.ts";
 import type { StreamTarget } from "./streams.ts";
 
 export interface SessionOptions {

@@ -66,5 +66,9 @@ export function parseUser(text: string, policy: ResolvedPolicy): UserIds {
   const found = users.get(text);
   if (found !== undefined) return found;
   const names = [...users.keys()].slice(0, 20).join(", ");
-  throw usage(text, "no such user in the sandbox", names === "" ? "this root file system has no readable /etc/passwd: give UID:GID" : `known there: ${names}; any UID:GID works`);
+  throw usage(
+    text,
+    "no such user in the sandbox",
+    names === "" ? "this root file system has no readable /etc/passwd: give UID:GID" : `known there: ${names}; any UID:GID works`,
+  );
 }

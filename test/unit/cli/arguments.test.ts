@@ -46,7 +46,10 @@ describe("what is refused", () => {
   test("a missing value, also where the next word is an option", () => {
     expect(caught(() => read("--memory"))).toMatchObject({ code: "usage", message: "reading options: '--memory': needs a value (SIZE)" });
     expect(caught(() => read("--memory", "--json"))).toMatchObject({ code: "usage" });
-    expect(caught(() => read("--memory", "-5"))).toMatchObject({ code: "usage", hint: "a value that begins with '-' is written --memory=-5" });
+    expect(caught(() => read("--memory", "-5"))).toMatchObject({
+      code: "usage",
+      hint: "a value that begins with '-' is written --memory=-5",
+    });
     expect(caught(() => read("--stdin", "--", "x"))).toMatchObject({ code: "usage" });
   });
   test("a value for a switch", () => {

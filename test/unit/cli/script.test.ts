@@ -66,7 +66,7 @@ describe("what a command is", () => {
     rmSync(folder, { recursive: true });
   });
   const resolve = (command: string[], script: string | null = null, copied: string[] = []) =>
-    resolveCommand({ command, script }, checkFilesIn(copied.map((hostPath) => ({ hostPath, target: null }))));
+    resolveCommand({ command, script, hostScripts: true }, checkFilesIn(copied.map((hostPath) => ({ hostPath, target: null }))));
 
   test("a relative path with a slash that names a host file is a script", () => {
     expect(resolve(["./x.py", "a", "b"])).toEqual({
@@ -75,10 +75,19 @@ describe("what a command is", () => {
     });
   });
   test("--script takes the whole command as arguments", () => {
-    expect(resolve(["a"], "x.py")).toEqual({ argv: ["python3", "/work/x.py", "a"], script: { hostPath: join(folder, "x.py"), name: "x.py" } });
+    expect(resolve(["a"], "x.py")).toEqual({
+      argv: ["python3", "/work/x.py", "a"],
+      script: { hostPath: join(folder, "x.py"), name: "x.py" },
+    });
   });
-  test.each([["x.py"], ["/usr/bin/env"], ["./absent"], ["x.py/y"]])("a path in the sandbox or a word for PATH stays as it is: %s", (word) => {
-    expect(resolve([word])).toEqual({ argv: [word], script: null });
+  test.each([["x.py"], ["/usr/bin/env"], ["./absent"], ["x.py/y"]])(
+    "a path in the sandbox or a word for PATH stays as it is: %s",
+    (word) => {
+      expect(resolve([word])).toEqual({ argv: [word], script: null });
+    },
+  );
+  test("no host file is looked up for a library", () => {
+    expect(resolveCommand({ command: ["./x.py"], script: null, hostScripts: false }, [])).toEqual({ argv: ["./x.py"], script: null });
   });
   test("a file that is copied in is run as that copy", () => {
     expect(resolve(["./a.out", "1"], null, ["a.out"])).toEqual({ argv: ["/work/a.out", "1"], script: null });
@@ -95,6 +104,9 @@ describe("what a command is", () => {
   test.skipIf(process.getuid?.() === 0)("an unreadable script is refused (root reads everything)", () => {
     writeFileSync("secret.py", "");
     chmodSync("secret.py", 0);
-    expect(caught(() => resolve(["./secret.py"]))).toMatchObject({ code: "start-failed", message: "starting: './secret.py': permission denied" });
+    expect(caught(() => resolve(["./secret.py"]))).toMatchObject({
+      code: "start-failed",
+      message: "starting: './secret.py': permission denied",
+    });
   });
 });

@@ -1,0 +1,226 @@
+import type { Argv } from "yargs";
+import type { Arch } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
+import {
+  builtinProfiles,
+  diffPolicies,
+  explainProfile,
+  parseProfile,
+  parseSet,
+  type ResolveResult,
+  resolveProfile,
+} from "../../policy/profile/index.ts";
+import { dumpPlan } from "../../policy/wire/index.ts";
+import { becomeOrdinary } from "../host/account.ts";
+import { loadConfig } from "../host/config.ts";
+import { warningText } from "../output/human.ts";
+import { factsDocument } from "../output/json.ts";
+import { writeStderr, writeStdout } from "../output/streams.ts";
+import { table } from "../output/table.ts";
+import { printable, printableLines } from "../output/terminal.ts";
+import { filterInputOf } from "../run/filters.ts";
+import type { RunInput } from "../run/input.ts";
+import { prepareRun } from "../run/prepare.ts";
+import { loadProfile, userProfileNames } from "../run/profiles.ts";
+import type { Finish } from "./cli.ts";
+
+const arch: Arch = process.arch === "arm64" ? "aarch64" : "x86_64";
+
+const overridesFrom = (set: readonly string[]) => set.map((text) => ({ ...parseSet(text), origin: `option --set ${text}` }));
+const resolveFrom = (reference: string, set: readonly string[] = []): ResolveResult =>
+  resolveProfile(reference, { load: loadProfile, overrides: overridesFrom(set) });
+
+interface Listed {
+  readonly name: string;
+  readonly kind: "built-in" | "user";
+  readonly description: string | null;
+  readonly error: string | null;
+}
+
+function listed(name: string, kind: Listed["kind"]): Listed {
+  try {
+    const { file, text } = loadProfile(name, null);
+    return { name, kind, description: parseProfile(text, file).description ?? "", error: null };
+  } catch (error) {
+    return { name, kind, description: null, error: (error as Error).message };
+  }
+}
+
+async function list(json: boolean): Promise<number> {
+  const builtin = Object.keys(builtinProfiles);
+  // A user's profile of a built-in name can only be reached as a file: the name means the built-in one.
+  const own = userProfileNames().filter((name) => !builtin.includes(name));
+  const rows = [...builtin.map((name) => listed(name, "built-in")), ...own.map((name) => listed(name, "user"))];
+  if (json) await writeStdout(factsDocument(rows));
+  else await writeStdout(table(rows.map(({ name, kind, description, error }) => [name, kind, error ?? description ?? ""])));
+  return 0;
+}
+
+async function show(reference: string, resolved: boolean, set: readonly string[]): Promise<number> {
+  if (!resolved && set.length > 0) throw new BelljarError("usage", "reading options: '--set': needs --resolved");
+  if (resolved) await writeStdout(factsDocument(resolveFrom(reference, set).policy));
+  else await writeStdout(`${printableLines(loadProfile(reference, null).text.trimEnd())}\n`);
+  return 0;
+}
+
+async function check(references: readonly string[], json: boolean): Promise<number> {
+  const rows = references.map((reference) => {
+    try {
+      const { warnings, digest } = resolveFrom(reference);
+      return { reference, ok: true, digest, warnings, error: null };
+    } catch (error) {
+      if (!(error instanceof BelljarError)) throw error;
+      return { reference, ok: false, digest: null, warnings: [], error: { code: error.code, message: error.message, hint: error.hint } };
+    }
+  });
+  if (json) await writeStdout(factsDocument(rows));
+  else {
+    for (const { reference, warnings, error } of rows) {
+      await writeStdout(error === null ? `${printable(reference)}: ok\n` : `${printable(reference)}: ${printableLines(error.message)}\n`);
+      for (const warning of warnings) await writeStdout(`${printable(reference)}: warning: ${printable(warning)}\n`);
+      if (error?.hint) await writeStdout(`${printable(reference)}: hint: ${printable(error.hint)}\n`);
+    }
+  }
+  return rows.every(({ ok }) => ok) ? 0 : 1;
+}
+
+async function explain(
+  reference: string,
+  options: { readonly syscall: string | null; readonly set: readonly string[]; readonly json: boolean },
+): Promise<number> {
+  const resolved = resolveFrom(reference, options.set);
+  if (options.syscall !== null) {
+    const { explainSyscall } = await import("../../policy/seccomp/explain.ts");
+    const entries = explainSyscall(filterInputOf(resolved.policy, arch), options.syscall);
+    if (options.json) await writeStdout(factsDocument(entries));
+    else {
+      const words = (conditions: readonly string[]) => (conditions.length === 0 ? "always" : `if ${conditions.join(" and ")}`);
+      await writeStdout(
+        table(entries.map(({ action, conditions, origin, comment }) => [action, words(conditions), origin, comment ?? ""])),
+      );
+    }
+    return 0;
+  }
+  const rows = explainProfile(resolved);
+  if (options.json) await writeStdout(factsDocument(rows));
+  else await writeStdout(table(rows.map(({ path, value, origin, comment }) => [path, value, origin, comment ?? ""])));
+  return 0;
+}
+
+async function diff(left: string, right: string, json: boolean): Promise<number> {
+  const rows = diffPolicies(resolveFrom(left).policy, resolveFrom(right).policy);
+  if (json) await writeStdout(factsDocument(rows));
+  else await writeStdout(table(rows.map((row) => [row.path, row.left ?? "-", row.right ?? "-"])));
+  return 0;
+}
+
+/** The plan of a run that is not started: what would be set up on this very host, for this very command. */
+async function compile(
+  reference: string,
+  command: readonly string[],
+  options: { readonly dump: boolean; readonly set: readonly string[]; readonly json: boolean },
+): Promise<number> {
+  const input: RunInput = {
+    profile: reference,
+    overrides: overridesFrom(options.set),
+    command: command.length === 0 ? ["true"] : command,
+    script: null,
+    hostScripts: true,
+    workdir: null,
+    env: [],
+    user: null,
+    terminal: false,
+    volumes: [],
+    filesIn: [],
+    filesOut: [],
+    outMaxBytes: null,
+    stdin: "pump",
+    capture: false,
+  };
+  const config = loadConfig();
+  becomeOrdinary({ configured: config.runAs });
+  const prepared = await prepareRun(input, { config, environment: process.env, runId: "compiled" });
+  if (options.dump) {
+    const { disassemble } = await import("../../policy/seccomp/disassemble.ts");
+    await writeStdout(factsDocument(dumpPlan(prepared.plan, { disassemble })));
+    return 0;
+  }
+  const { sandboxBytes, execBytes, profileDigest, filterDigest, enforcement, warnings } = prepared;
+  const facts = { profileDigest, filterDigest, sandboxBytes: sandboxBytes.length, execBytes: execBytes.length, enforcement, warnings };
+  if (options.json) await writeStdout(factsDocument(facts));
+  else {
+    for (const warning of warnings) writeStderr(warningText(warning));
+    const rows: [string, string][] = [
+      ["profile", profileDigest],
+      ["filter", filterDigest],
+      ["plan", `${sandboxBytes.length} bytes of sandbox, ${execBytes.length} bytes of exec`],
+      ...Object.entries(enforcement).map(([limit, mechanism]): [string, string] => [limit, String(mechanism)]),
+    ];
+    await writeStdout(table(rows));
+  }
+  return 0;
+}
+
+const words = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+
+/** `belljar profile …`, for yargs. */
+export function profileCommands(parser: Argv, finish: Finish): Argv {
+  const json = (y: Argv) => y.option("json", { type: "boolean", default: false, describe: "print JSON" });
+  const set = (y: Argv) =>
+    y.option("set", { type: "string", array: true, nargs: 1, default: [], describe: "PATH=VALUE: override a field" });
+  const profile = (y: Argv) => y.positional("profile", { type: "string", demandOption: true, describe: "name or file" });
+  return parser
+    .command("ls", "list profiles", json, async (argv) => finish(await list(argv["json"] === true)))
+    .command(
+      "show <profile>",
+      "print a profile as written, or resolved",
+      (y) => json(set(profile(y))).option("resolved", { type: "boolean", default: false, describe: "with every field, in base units" }),
+      async (argv) => finish(await show(String(argv["profile"]), argv["resolved"] === true, words(argv["set"]))),
+    )
+    .command(
+      "check <profiles..>",
+      "check profiles; status 1 when one is invalid",
+      (y) => json(y).positional("profiles", { type: "string", array: true, demandOption: true, describe: "names or files" }),
+      async (argv) => finish(await check(words(argv["profiles"]), argv["json"] === true)),
+    )
+    .command(
+      "explain <profile>",
+      "say what holds and which file or option set it",
+      (y) => json(set(profile(y))).option("syscall", { type: "string", describe: "say what happens to a system call" }),
+      async (argv) =>
+        finish(
+          await explain(String(argv["profile"]), {
+            syscall: typeof argv["syscall"] === "string" ? argv["syscall"] : null,
+            set: words(argv["set"]),
+            json: argv["json"] === true,
+          }),
+        ),
+    )
+    .command(
+      "diff <profile> <other>",
+      "show the fields in which two profiles differ",
+      (y) => json(profile(y)).positional("other", { type: "string", demandOption: true, describe: "name or file" }),
+      async (argv) => finish(await diff(String(argv["profile"]), String(argv["other"]), argv["json"] === true)),
+    )
+    .command(
+      "compile <profile> [command..]",
+      "compile the plan of a run on this host, without running it",
+      (y) =>
+        json(set(profile(y)))
+          .positional("command", { type: "string", array: true, describe: "program and arguments [true]" })
+          .option("dump", { type: "boolean", default: false, describe: "print the whole plan as JSON, filters disassembled" }),
+      async (argv) =>
+        finish(
+          await compile(String(argv["profile"]), [...words(argv["command"]), ...words(argv["--"])], {
+            dump: argv["dump"] === true,
+            set: words(argv["set"]),
+            json: argv["json"] === true,
+          }),
+        ),
+    )
+    .demandCommand(1, "no sub-command given: ls, show, check, explain, diff or compile")
+    .example("belljar profile explain judge", "what judge means, field by field")
+    .example("belljar profile explain strict --syscall openat", "what happens to one system call")
+    .example("belljar profile check ./mine.json", "check a file")
+    .example("belljar profile compile judge --dump", "the plan and its filters");
+}
