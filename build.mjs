@@ -25,7 +25,7 @@ function replaceFile(path, content, mode) {
 }
 
 function buildNative() {
-  runTool("launcher", "make", ["-s", "-C", "native", `-j${availableParallelism()}`, "all"]);
+  runTool("launcher", "make", ["-s", "-C", "native", `-j${availableParallelism()}`, "all", "tests"]);
 }
 
 function buildAddon() {
