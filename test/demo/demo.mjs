@@ -87,14 +87,14 @@ const scenes = [
   },
   {
     title: "A fork bomb",
-    args: ["--processes", "24", "--wall-time", "10s", "./fork-bomb.py"],
+    args: ["--processes", "24", "--cpu-time", "5s", "--wall-time", "10s", "./fork-bomb.py"],
     verdict: forkVerdict,
     show: ["processes", "enforcement.processes"],
     check: () => null,
   },
   {
     title: "One that eats memory",
-    args: ["--memory", "64M", "./eat-memory.py"],
+    args: ["--memory", "64M", "--disk", "32M", "./eat-memory.py"],
     verdict: ["memory-limit"],
     show: ["memory", "enforcement.memory"],
     check: ({ code }) => (code === 124 ? null : `exit status ${code}, not 124`),
@@ -139,7 +139,7 @@ async function play({ title, args, verdict, show, check, outside, outsideCheck }
   const start = performance.now();
   const result = await run([process.execPath, belljar, "run", "--report", reportFile, ...args], scripts);
   const wallMs = performance.now() - start;
-  if (result.stdout !== "") console.log(indent(printable(result.stdout)));
+  if (result.stdout !== "") console.log(indent(printable(result.stdout, 200)));
   if (result.stderr !== "") console.log(indent(printable(result.stderr, 1000)));
   if (!existsSync(reportFile)) return [...problems, `no report was written (exit status ${result.code ?? result.signal})`];
   const report = JSON.parse(readFileSync(reportFile, "utf8"));
