@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { BelljarError } from "../../policy/errors.ts";
 import { exitCodeFor } from "../../policy/verdict/report.ts";
@@ -44,5 +45,5 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
-  return exitCodeFor(result.report);
+  return exitCodeFor(result.report, { cancelSignal: result.signal === null ? undefined : constants.signals[result.signal] });
 }

@@ -78,7 +78,8 @@ function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId
   if (argv.some((word) => word.includes("\0")))
     throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
   return {
-    runId: runId ?? `${Date.now().toString(36)}-${randomBytes(5).toString("hex")}`,
+    // Whose run it is, for `belljar gc`, and which of theirs.
+    runId: runId ?? `belljar-run-${process.pid}-${randomBytes(6).toString("hex")}`,
     command: argv,
     cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
     env: input.env,

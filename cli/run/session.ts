@@ -61,9 +61,14 @@ function cancelOn(run: Launch, options: SessionOptions): Cancelling {
 }
 
 /** What a launcher that was killed could not do itself: the terminal and the cgroups. */
-async function tidyAfter(outcome: LaunchOutcome, launcher: string): Promise<void> {
+async function tidyAfter(
+  outcome: LaunchOutcome,
+  { launcher, prepared }: { readonly launcher: string; readonly prepared: PreparedRun },
+): Promise<void> {
   if (outcome.record !== null) return;
   if (outcome.terminal !== null) await restoreTerminal(launcher, outcome.terminal);
+  const { removeCgroups } = await import("./leftovers.ts");
+  await removeCgroups(prepared.plan);
 }
 
 const none: Capture = { bytes: () => new Uint8Array() };
@@ -89,8 +94,8 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
   run.stdin?.end(options.stdinData ?? new Uint8Array());
   try {
     const outcome = await run.outcome;
-    await tidyAfter(outcome, launcher);
-    return { report: reportOf(prepared, outcome), stdout: stdout.bytes(), stderr: stderr.bytes(), signal: cancelling.signal() };
+    await tidyAfter(outcome, { launcher, prepared });
+    return { report: await reportOf(prepared, outcome), stdout: stdout.bytes(), stderr: stderr.bytes(), signal: cancelling.signal() };
   } finally {
     cancelling.stop();
   }
