@@ -100,6 +100,14 @@ const probes = {
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
   bwrap: program("/usr/bin/bwrap"),
   i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),
+  "setuid-program": () =>
+    ["/usr/bin/su", "/usr/bin/passwd", "/bin/su"].some((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0)
+      ? null
+      : "neither su nor passwd is a set-user-id program here",
+  "io-uring": () => {
+    const file = "/proc/sys/kernel/io_uring_disabled";
+    return !existsSync(file) || readFileSync(file, "utf8").trim() === "0" ? null : `${file} is not 0`;
+  },
   smp: () => (statSync("/sys/devices/system/cpu/cpu1", { throwIfNoEntry: false }) ? null : "one CPU only"),
 } satisfies Readonly<Record<string, Probe>>;
 
