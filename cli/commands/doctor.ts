@@ -1,0 +1,148 @@
+import { release } from "node:os";
+import type { CgroupFacts } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
+import { becomeOrdinary } from "../host/account.ts";
+import { limitMechanisms, overlayChoice } from "../host/capabilities.ts";
+import { causeContext } from "../host/causes.ts";
+import { prepareCgroup, surveyCgroups } from "../host/cgroup-delegation.ts";
+import { loadConfig } from "../host/config.ts";
+import { type Check, type CheckGroup, type CheckStatus, diagnose } from "../host/diagnosis.ts";
+import { type ProbeAnswers, probeByLauncher, tryCgroups } from "../host/doctor-probe.ts";
+import { userNameOf } from "../host/facts.ts";
+import { findCommand } from "../host/subid.ts";
+import { type Paint, painter, wantsColour } from "../output/human.ts";
+import { factsDocument } from "../output/json.ts";
+import { writeStdout } from "../output/streams.ts";
+import { printable } from "../output/terminal.ts";
+import { launcherPath } from "../run/launcher.ts";
+
+/** The document of `doctor --json`. */
+export interface DoctorReport {
+  readonly schemaVersion: 1;
+  /** A run with the default profile can work here. */
+  readonly ok: boolean;
+  readonly host: { readonly kernel: string; readonly arch: string; readonly node: string };
+  readonly account: { readonly uid: number; readonly gid: number; readonly name: string };
+  readonly checks: readonly Check[];
+  /** What would enforce each limit; null when the probes could not be made. */
+  readonly limits: ReturnType<typeof limitMechanisms> | null;
+  readonly cgroup: CgroupFacts | null;
+  readonly images: { readonly overlayDriver: ReturnType<typeof overlayChoice> } | null;
+}
+
+const failed = (name: string, detail: string, remedy: string | null): Check => ({
+  group: "isolation",
+  name,
+  status: "missing",
+  required: true,
+  detail,
+  remedy,
+});
+
+function header(): Pick<DoctorReport, "schemaVersion" | "host" | "account"> {
+  const uid = process.getuid?.() ?? 0;
+  return {
+    schemaVersion: 1,
+    host: { kernel: release(), arch: process.arch, node: process.versions.node },
+    account: { uid, gid: process.getgid?.() ?? 0, name: userNameOf(uid) },
+  };
+}
+
+const cannotProbe = (check: Check): DoctorReport => ({ ...header(), ok: false, checks: [check], limits: null, cgroup: null, images: null });
+
+/** Becomes the ordinary account; what stands in the way is the first thing to tell. */
+function accountProblem(runAs: string | undefined): Check | null {
+  try {
+    becomeOrdinary({ runAs, configured: loadConfig().runAs, workingDirectory: "any" });
+    return null;
+  } catch (error) {
+    if (!(error instanceof BelljarError)) throw error;
+    return failed(error.code === "config-invalid" ? "configuration" : "account", error.message, error.hint);
+  }
+}
+
+async function examine(probe: ProbeAnswers): Promise<DoctorReport> {
+  const head = header();
+  const context = causeContext(head.account.name);
+  const config = loadConfig();
+  const found = surveyCgroups({ files: context.files, uid: head.account.uid, pid: process.pid, config: config.cgroup });
+  // As a run does it, so that what is tried is what a run would get.
+  const survey = { ...found, facts: prepareCgroup(found) };
+  const checks = diagnose({ context, probe, survey, cgroupFailures: await tryCgroups(survey.facts) });
+  return {
+    ...head,
+    ok: checks.every((check) => !check.required || check.status === "ok"),
+    checks,
+    limits: limitMechanisms(survey.facts, probe["perfClock"]?.ok === true),
+    cgroup: survey.facts,
+    images: { overlayDriver: overlayChoice(probe, findCommand("fuse-overlayfs", process.env["PATH"])) },
+  };
+}
+
+async function makeReport(runAs: string | undefined): Promise<DoctorReport> {
+  const problem = accountProblem(runAs);
+  if (problem !== null) return cannotProbe(problem);
+  const launcher = launcherPath();
+  const result = probeByLauncher(launcher);
+  if ("failure" in result) {
+    return cannotProbe(failed("launcher", `'${launcher}' ${result.failure}`, "install belljar again, or in a checkout: npm run build"));
+  }
+  return examine(result.answers);
+}
+
+const marks: Readonly<Record<CheckStatus, readonly [mark: string, style: "green" | "red" | "yellow" | "dim"]>> = {
+  ok: ["✓", "green"],
+  missing: ["✗", "red"],
+  unknown: ["?", "yellow"],
+  note: ["-", "dim"],
+};
+const titles: Readonly<Record<CheckGroup, string>> = {
+  isolation: "Isolation",
+  ids: "Subordinate ids (user.mode subordinate)",
+  cgroups: "Control groups of this session",
+  images: "Images",
+  measuring: "Measuring",
+  tools: "Programs outside /usr",
+};
+
+function checkLines({ name, status, required, detail, remedy }: Check, paint: Paint): readonly string[] {
+  const [mark, style] = marks[status];
+  // What a default run does without is no alarm.
+  const line = `  ${paint(status === "missing" && !required ? "yellow" : style, mark)} ${printable(name)}: ${printable(detail)}`;
+  return remedy === null ? [line] : [line, `    ${paint("bold", status === "note" ? "hint:" : "remedy:")} ${printable(remedy)}`];
+}
+
+/** The report for people: grouped, each missing thing with what to do about it. */
+export function doctorText(report: DoctorReport, paint: Paint): string {
+  const { host, account, checks, limits, images } = report;
+  const lines = [printable(`belljar on Linux ${host.kernel} (${host.arch}), Node ${host.node}, as ${account.name} (uid ${account.uid})`)];
+  for (const group of Object.keys(titles) as CheckGroup[]) {
+    const rows = checks.filter((check) => check.group === group);
+    if (rows.length > 0) lines.push("", paint("bold", titles[group]), ...rows.flatMap((row) => checkLines(row, paint)));
+  }
+  if (limits !== null) {
+    lines.push(
+      "",
+      paint("bold", "What that means"),
+      `  limits: ${Object.entries(limits)
+        .map(([limit, by]) => `${limit} ${by}`)
+        .join(", ")}`,
+    );
+    const loose = (["memory", "processes"] as const).filter((name) => !["cgroup1", "cgroup2"].includes(limits[name]));
+    if (limits.memory === "supervisor")
+      lines.push("  memory is sampled, so a fast program can pass its limit for a moment; a profile that requires it is refused");
+    if (loose.includes("processes"))
+      lines.push("  processes are counted by rlimit, which holds for the sandbox as a whole but is not counted in the report");
+  }
+  if (images !== null) lines.push(`  images: --overlay-driver auto takes ${images.overlayDriver}`);
+  lines.push("", report.ok ? paint("green", "A default run works here.") : paint("red", "A default run cannot work here."));
+  return `${lines.join("\n")}\n`;
+}
+
+/** `belljar doctor`: what this host can do, and the remedy for the rest. Returns 0 when a default run can work, else 1. */
+export async function doctorCommand({ json, runAs }: { readonly json: boolean; readonly runAs?: string }): Promise<number> {
+  const report = await makeReport(runAs);
+  const paint = painter(wantsColour(process.stdout, process.env));
+  await writeStdout(json ? factsDocument(report) : doctorText(report, paint));
+  return report.ok ? 0 : 1;
+}

@@ -1,0 +1,101 @@
+import { lstatSync, readdirSync, rmdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { becomeOrdinary } from "../host/account.ts";
+import { cacheHome } from "../host/cache-home.ts";
+import { loadConfig } from "../host/config.ts";
+import { hostFiles } from "../host/host-files.ts";
+import { startTimeOf } from "../host/process-info.ts";
+import { findRunCgroups, removeRunCgroup, whyStale } from "../host/run-cgroups.ts";
+import { isPrivate, runFolderPattern, runtimeCandidates } from "../host/runtime-dir.ts";
+import { factsDocument } from "../output/json.ts";
+import { writeStdout } from "../output/streams.ts";
+import { printable } from "../output/terminal.ts";
+
+export interface Removed {
+  readonly kind: "cgroup" | "run-folder" | "temporary-file";
+  readonly path: string;
+  readonly why: string;
+  /** Processes that were still in it. */
+  readonly killed: number;
+  /** null when it is gone; else why it stays. */
+  readonly error: string | null;
+}
+
+const names = (dir: string): readonly string[] => {
+  try {
+    return readdirSync(dir);
+  } catch {
+    return [];
+  }
+};
+
+function attempt(kind: Removed["kind"], path: string, why: string, action: () => void): Removed {
+  try {
+    action();
+    return { kind, path, why, killed: 0, error: null };
+  } catch (error) {
+    return { kind, path, why, killed: 0, error: (error as NodeJS.ErrnoException).code ?? String(error) };
+  }
+}
+
+async function staleCgroups(uid: number): Promise<readonly Removed[]> {
+  const stale = findRunCgroups(hostFiles(), uid).flatMap((one) => {
+    const why = whyStale(one, uid, Date.now());
+    return why === null ? [] : [{ path: one.path, why }];
+  });
+  return Promise.all(stale.map(async ({ path, why }): Promise<Removed> => ({ kind: "cgroup", why, ...(await removeRunCgroup(path)) })));
+}
+
+/** Folders of runs whose maker is gone; a process of the same number that started at another time is another one. */
+function staleRunFolders(uid: number): readonly Removed[] {
+  const fallback = names(tmpdir())
+    .filter((name) => name.startsWith(`belljar-${uid}-`))
+    .map((name) => join(tmpdir(), name));
+  const places = [...runtimeCandidates(process.env, uid), ...fallback].filter((dir) => isPrivate(dir, uid));
+  const removed = places.flatMap((dir) =>
+    names(dir).flatMap((name) => {
+      const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
+      if (pid === undefined || startTimeOf(Number(pid)) === Number(startTime)) return [];
+      const path = join(dir, name);
+      return isPrivate(path, uid) ? [attempt("run-folder", path, `process ${pid} is gone`, () => rmSync(path, { recursive: true }))] : [];
+    }),
+  );
+  for (const dir of fallback) if (isPrivate(dir, uid) && names(dir).length === 0) rmdirSync(dir);
+  return removed;
+}
+
+/** Half-written files of caches: `<name>.<pid>` of a process that is gone. */
+function staleParts(uid: number): readonly Removed[] {
+  const home = cacheHome(process.env);
+  if (home === null) return [];
+  return [home, join(home, "filters")].flatMap((dir) =>
+    names(dir).flatMap((name) => {
+      const pid = /\.(\d+)$/.exec(name)?.[1];
+      const path = join(dir, name);
+      const status = lstatSync(path, { throwIfNoEntry: false });
+      if (pid === undefined || startTimeOf(Number(pid)) !== null || status?.isFile() !== true || status.uid !== uid) return [];
+      return [attempt("temporary-file", path, `process ${pid} is gone`, () => rmSync(path))];
+    }),
+  );
+}
+
+const plural = (count: number): string => (count === 1 ? "process" : "processes");
+
+function lineOf({ kind, path, why, killed, error }: Removed): string {
+  const what = `${kind.replace("-", " ")} ${path} (${why}${killed > 0 ? `; ended ${killed} ${plural(killed)} in it` : ""})`;
+  return printable(error === null ? `removed ${what}` : `could not remove ${what}: ${error}`);
+}
+
+/**
+ * `belljar gc`: removes what killed runs of this user have left, and tells of each thing. Live runs are never touched.
+ * Returns 0, or 1 when something could not be removed. Throws BelljarError `root-refused`.
+ */
+export async function gcCommand({ json, runAs }: { readonly json: boolean; readonly runAs?: string }): Promise<number> {
+  becomeOrdinary({ runAs, configured: loadConfig().runAs, workingDirectory: "any" });
+  const uid = process.getuid?.() ?? 0;
+  const removed = [...(await staleCgroups(uid)), ...staleRunFolders(uid), ...staleParts(uid)];
+  if (json) await writeStdout(factsDocument({ schemaVersion: 1, removed }));
+  else await writeStdout(removed.length === 0 ? "nothing was left\n" : `${removed.map(lineOf).join("\n")}\n`);
+  return removed.every((one) => one.error === null) ? 0 : 1;
+}
