@@ -111,7 +111,7 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   const about = errorText === "" || subject.includes(errorText) ? "" : `: ${shown(errorText)}`;
   const reason = errorErrno === 0 ? "" : `: ${errnoWords(errorErrno)}`;
   return {
-    message: `step ${errorStep} of the ${errorStage === "parent" ? "launcher" : errorStage} failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,
+    message: `step ${errorStep} (${errorStage}) failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,
     hint: errorStep === "filesystem" ? mountHint(plan.sandbox.filesystem[errorIndex], record) : null,
   };
 }

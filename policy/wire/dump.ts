@@ -9,11 +9,12 @@ export interface DumpOptions {
 
 const filterFields = new Set(["baseFilter", "filter"]);
 const bitFields = new Set(["boundingSet", "capabilities", "ambientCapabilities", "access"]);
+const modeFields = new Set(["mode", "umask"]);
 const u64Max = 0xffff_ffff_ffff_ffffn;
 
 /**
  * Both parts as a JSON value. u64: a number where it is exact, "max" for 2^64-1, else decimal text; capability and access
- * masks as hexadecimal; `mechanisms` and `requiredMask` by the names of the limits.
+ * masks as hexadecimal; modes in octal; `mechanisms` and `requiredMask` by the names of the limits.
  */
 export function dumpPlan(plan: { readonly sandbox: SandboxPlan; readonly exec: ExecPlan }, options: DumpOptions = {}): unknown {
   return { wireVersion, sandbox: dumpRecord({ ...plan.sandbox }, options), exec: dumpRecord({ ...plan.exec }, options) };
@@ -26,6 +27,7 @@ function dumpRecord(record: Readonly<Record<string, unknown>>, options: DumpOpti
 function dumpField(name: string, value: unknown, options: DumpOptions): unknown {
   if (name === "mechanisms") return mechanismsByLimit(value as readonly number[]);
   if (name === "requiredMask") return enums.Limit.filter((_, i) => ((value as number) & (1 << i)) !== 0);
+  if (typeof value === "number" && modeFields.has(name)) return value.toString(8).padStart(4, "0");
   if (value instanceof Uint8Array) return filterFields.has(name) ? dumpFilter(value, options) : dumpBytes(value);
   if (typeof value === "bigint") return bitFields.has(name) ? `0x${value.toString(16)}` : dumpNumber(value);
   if (Array.isArray(value)) return value.map((item) => (isRecord(item) ? dumpRecord(item, options) : item));
