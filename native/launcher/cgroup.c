@@ -79,6 +79,12 @@ static const struct wire_cgroup_hierarchy *hierarchy(const struct run *run, uint
 	return plan_item(&run->plan.sandbox_part, run->plan.sandbox->cgroups, wire_cgroup_hierarchy, i);
 }
 
+/* None before a plan was accepted. */
+static uint32_t hierarchies(const struct run *run)
+{
+	return run->plan.sandbox ? run->plan.sandbox->cgroups.count : 0;
+}
+
 static const char *controllers(const struct run *run, uint32_t i)
 {
 	return plan_text(&run->plan.sandbox_part, hierarchy(run, i)->controllers);
@@ -198,7 +204,7 @@ int cgroups_make(struct run *run)
 
 int cgroups_init_fd(const struct run *run)
 {
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++)
+	for (uint32_t i = 0; i < hierarchies(run); i++)
 		if (hierarchy(run, i)->version == 2)
 			return run->cgroups[i].init;
 	return -1;
@@ -211,7 +217,7 @@ int cgroups_attach(struct run *run, pid_t pid)
 	int r;
 
 	text_add_u64(&text, (uint64_t)pid);
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++) {
+	for (uint32_t i = 0; i < hierarchies(run); i++) {
 		if (pid <= 0)
 			return run_fail(run, STAGE_PARENT, STEP_ATTACH_CGROUP, i, ESRCH, "");
 		r = write_file(run->cgroups[i].exec, "cgroup.procs", line);
@@ -224,7 +230,7 @@ int cgroups_attach(struct run *run, pid_t pid)
 /* Index of the hierarchy that has a controller (v2: any question that every cgroup can answer), or -1. */
 static int having(const struct run *run, const char *controller)
 {
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++)
+	for (uint32_t i = 0; i < hierarchies(run); i++)
 		if (has_word(controllers(run, i), controller))
 			return (int)i;
 	return -1;
@@ -232,7 +238,7 @@ static int having(const struct run *run, const char *controller)
 
 static int unified(const struct run *run)
 {
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++)
+	for (uint32_t i = 0; i < hierarchies(run); i++)
 		if (hierarchy(run, i)->version == 2)
 			return (int)i;
 	return -1;
@@ -295,7 +301,7 @@ void cgroups_read(const struct run *run, struct wire_run_record *record)
 void cgroups_kill(const struct run *run)
 {
 	/* Where the kernel has it (5.14, v2): also reaches what the program moved into cgroups of its own making. */
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++)
+	for (uint32_t i = 0; i < hierarchies(run); i++)
 		if (run->cgroups[i].run >= 0 && hierarchy(run, i)->version == 2)
 			(void)write_file(run->cgroups[i].run, "cgroup.kill", "1");
 }
@@ -317,17 +323,17 @@ static bool remove_directory(int parent, const char *name)
 
 uint32_t cgroups_remove(struct run *run)
 {
-	const char *name = plan_text(&run->plan.sandbox_part, run->plan.sandbox->run_id);
 	uint32_t left = 0;
 
-	for (uint32_t i = 0; i < run->plan.sandbox->cgroups.count; i++) {
+	for (uint32_t i = 0; i < hierarchies(run); i++) {
 		struct cgroup *cgroup = &run->cgroups[i];
 
 		if (cgroup->made_exec && !remove_directory(cgroup->run, "exec-1"))
 			left++;
 		if (cgroup->made_init && !remove_directory(cgroup->run, "init"))
 			left++;
-		if (cgroup->made_run && !remove_directory(cgroup->parent, name))
+		if (cgroup->made_run &&
+		    !remove_directory(cgroup->parent, plan_text(&run->plan.sandbox_part, run->plan.sandbox->run_id)))
 			left++;
 	}
 	return left;

@@ -3,9 +3,9 @@
  * The file system of the sandbox, built by descriptor.
  *
  * One tmpfs (scratch) holds everything that is ours: the skeleton of the root (scratch/root) and the writable places
- * (scratch/work, scratch/tmp, ...). It is attached over the host's /proc in our private mount namespace, because that
- * directory exists everywhere and nobody needs it by name any more; pivoting away detaches it, while the bind mounts of
- * its parts live on. Host paths are opened as the caller, targets only below the new root with RESOLVE_IN_ROOT.
+ * (scratch/work, scratch/tmp, ...). It is attached over the host's /sys in our private mount namespace, because that
+ * directory is nearly everywhere and neither we nor a companion need it by name (else over /proc); pivoting away detaches
+ * it, while the bind mounts of its parts live on. Host paths are opened as the caller, targets only below the new root with RESOLVE_IN_ROOT.
  *
  * Mount points are made only on the scratch tmpfs, never in a host directory: the device number is checked before each
  * mkdir, so a writable volume is not littered.
@@ -53,17 +53,23 @@ static int new_mount(const char *type, const char *const *options, unsigned int 
 int fs_make_scratch(struct init *init)
 {
 	static const char *const options[] = { "source", "belljar", "mode", "0755", NULL };
-	CLEANUP_FD int cover = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat status;
 	int r;
+
+	init->cover_path = "/sys";
+	init->cover = open(init->cover_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (init->cover < 0) {
+		init->cover_path = "/proc";
+		init->cover = init->host_proc;
+	}
 
 	init->scratch = new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (init->scratch < 0)
 		return init_fail(init, STEP_SCRATCH, 0, init->scratch, "tmpfs");
 	/* Parts of a detached mount cannot be bound before kernel 6.15, so it is attached for the time being. */
-	r = sys_move_mount(init->scratch, cover);
+	r = sys_move_mount(init->scratch, init->cover);
 	if (r < 0)
-		return init_fail(init, STEP_SCRATCH, 1, r, "/proc");
+		return init_fail(init, STEP_SCRATCH, 1, r, init->cover_path);
 	if (mkdirat(init->scratch, "root", 0755) < 0 || fstat(init->scratch, &status) < 0)
 		return init_fail(init, STEP_SCRATCH, 2, errno, "root");
 	init->scratch_dev = status.st_dev;
@@ -192,11 +198,13 @@ static int restrict_tree(int tree, const struct wire_fs_entry *entry)
 
 static int open_source(struct init *init, const char *source, unsigned int flags)
 {
-	if (strncmp(source, "/proc", 5) != 0 || (source[5] != '\0' && source[5] != '/'))
+	size_t length = strlen(init->cover_path);
+
+	if (strncmp(source, init->cover_path, length) != 0 || (source[length] != '\0' && source[length] != '/'))
 		return sys_open_tree(AT_FDCWD, source, flags);
-	/* /proc is covered by the scratch tmpfs; the descriptor still shows the host's. */
-	return source[5] == '\0' || source[6] == '\0' ? sys_open_tree(init->host_proc, "", flags | AT_EMPTY_PATH)
-						      : sys_open_tree(init->host_proc, source + 6, flags);
+	/* Covered by the scratch tmpfs; the descriptor still shows the host's directory. */
+	return source[length] == '\0' || source[length + 1] == '\0' ? sys_open_tree(init->cover, "", flags | AT_EMPTY_PATH)
+								    : sys_open_tree(init->cover, source + length + 1, flags);
 }
 
 static int add_bind(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)

@@ -325,7 +325,7 @@ static int build(struct init *init)
 
 void init_main(const struct plan *plan, int channel)
 {
-	struct init init = { .plan = plan, .channel = channel, .host_proc = -1, .scratch = -1, .root = -1, .exec_fds = { -1, -1, -1, -1 } };
+	struct init init = { .plan = plan, .channel = channel, .host_proc = -1, .cover = -1, .scratch = -1, .root = -1, .exec_fds = { -1, -1, -1, -1 } };
 	unsigned int terminal = plan->exec->stdin == STDIO_KIND_TERMINAL;
 	int signals = -1;
 	pid_t program = -1;

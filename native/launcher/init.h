@@ -9,7 +9,9 @@
 struct init {
 	const struct plan *plan;
 	int channel;
-	int host_proc;    /* the host's /proc, opened before anything covers it */
+	int host_proc;    /* the host's /proc */
+	int cover;        /* the host directory that the scratch tmpfs covers while we build, and its path */
+	const char *cover_path;
 	int scratch;      /* root of the scratch tmpfs */
 	int root;         /* root of the new file system */
 	uint64_t scratch_dev;

@@ -1,0 +1,264 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { fixtureProgram } from "../helpers/compile.ts";
+import { until, within } from "../helpers/deadline.ts";
+import { bind, encodePlan, entry, execPlan, launch, launchBytes, sandboxPlan } from "../helpers/launcher.ts";
+import { tempDir } from "../helpers/places.ts";
+
+/** undefined while there is none. */
+const firstChild = (pid: number | undefined): number | undefined =>
+  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0]) || undefined;
+
+const shell = (script: string) => ["sh", "-c", script];
+
+describe("a plan is complete or refused", () => {
+  test("a malformed plan starts nothing", async () => {
+    const volume = tempDir();
+    const good = encodePlan(sandboxPlan({}, [bind(volume, "/out", [])]), execPlan(shell("touch /out/started")));
+    for (const [what, at] of [
+      ["magic", 0],
+      ["kind", 8],
+      ["version", 12],
+      ["reserved", 24],
+    ] as const) {
+      const bytes = Buffer.from(good);
+      bytes[at] = (bytes[at] ?? 0) ^ 0x40;
+      const { record, verdict, code } = await launchBytes(bytes).result;
+      expect([what, code, verdict, record?.errorStep]).toEqual([what, 0, "sandbox-error", "checkPlan"]);
+    }
+    expect(readdirSync(volume)).toEqual([]);
+  });
+
+  test("half a plan is no plan", async () => {
+    const bytes = encodePlan(sandboxPlan(), execPlan(["true"]));
+    const launched = launchBytes(bytes.subarray(0, bytes.length - 8));
+    launched.control.end();
+    const { record, verdict } = await launched.result;
+    expect([verdict, record?.errorStep]).toEqual(["sandbox-error", "readPlan"]);
+  });
+
+  test.each([
+    ["a missing namespace", sandboxPlan({ namespaces: ["user", "mount", "pid", "ipc", "cgroup", "network"] }), execPlan(["true"])],
+    ["a network mode that its namespaces contradict", sandboxPlan({ network: "host" }), execPlan(["true"])],
+    ["a single id of many", sandboxPlan({ uidMaps: [{ containerId: 0, hostId: 0, size: 10 }] }), execPlan(["true"])],
+    ["a filter of half an instruction", sandboxPlan(), execPlan(["true"], { filter: new Uint8Array(12) })],
+    [
+      "a cgroup write to a hierarchy that is not there",
+      sandboxPlan(),
+      execPlan(["true"], { cgroupWrites: [{ hierarchy: 0, file: "pids.max", value: "1", limit: "processes", optional: false }] }),
+    ],
+    ["a terminal on one stream", sandboxPlan(), execPlan(["true"], { stdin: "terminal" })],
+  ])("%s is refused", async (_what, sandbox, exec) => {
+    const { record, verdict } = await launch(sandbox, exec);
+    expect([verdict, record?.errorStep]).toEqual(["sandbox-error", "checkPlan"]);
+  });
+});
+
+describe("failures say their step, index and errno", () => {
+  test("a bind source that is missing", async () => {
+    const plan = sandboxPlan({}, [bind("/nowhere/at/all", "/x")]);
+    const { record, verdict } = await launch(plan, execPlan(["true"]));
+    expect(verdict).toBe("sandbox-error");
+    expect(record).toMatchObject({
+      errorStage: "init",
+      errorStep: "filesystem",
+      errorIndex: plan.filesystem.length - 1,
+      errorErrno: 2,
+      errorText: "/nowhere/at/all",
+    });
+  });
+
+  test("a mount point inside a read-only tree cannot be made", async () => {
+    const { record } = await launch(sandboxPlan({}, [bind("/usr/bin", "/usr/no-such-place/x")]), execPlan(["true"]));
+    expect(record).toMatchObject({ errorStep: "filesystem", errorErrno: 30, errorText: "/usr/no-such-place/x" });
+  });
+
+  test("a mount point is never made in a writable volume", async () => {
+    const volume = tempDir();
+    const { record } = await launch(sandboxPlan({}, [bind(volume, "/out", []), bind("/usr/bin", "/out/inner")]), execPlan(["true"]));
+    expect(record).toMatchObject({ errorStep: "filesystem", errorErrno: 30 });
+    expect(readdirSync(volume)).toEqual([]);
+  });
+
+  test("an input file that is missing", async () => {
+    const { record } = await launch(
+      sandboxPlan(),
+      execPlan(["true"], { filesIn: [{ hostPath: "/nowhere/in", target: "in", mode: 0o644 }] }),
+    );
+    expect(record).toMatchObject({ errorStage: "parent", errorStep: "openFiles", errorErrno: 2, errorText: "/nowhere/in" });
+  });
+
+  test("a working directory that is missing is the program's failure to start", async () => {
+    const { record, verdict } = await launch(sandboxPlan(), execPlan(["true"], { cwd: "/nope" }));
+    expect([verdict, record?.startFailure, record?.errorText]).toEqual(["start-failed", "workdirMissing", "/nope"]);
+    expect(record?.wallNs).toBe(0xffffffffffffffffn);
+  });
+});
+
+describe("the file system", () => {
+  test("masks and read-only places hold, links among them included", async () => {
+    const volume = tempDir();
+    mkdirSync(join(volume, "secret"));
+    writeFileSync(join(volume, "secret/key"), "canary");
+    writeFileSync(join(volume, "file"), "canary");
+    mkdirSync(join(volume, "keep"));
+    symlinkSync("secret", join(volume, "link"));
+    const entries = [
+      bind(volume, "/v", []),
+      entry("mask", "/v/link"),
+      entry("mask", "/v/file"),
+      entry("mask", "/v/absent"),
+      entry("readOnly", "/v/keep"),
+    ];
+    const { stdout, stderr } = await launch(
+      sandboxPlan({}, entries),
+      execPlan(shell("ls -A /v/secret; cat /v/file; touch /v/secret/x /v/keep/x; echo x > /v/file; touch /v/free")),
+    );
+    expect(stdout).toBe("");
+    expect(stderr.match(/Read-only file system/g)).toHaveLength(3);
+    expect(readdirSync(volume).sort()).toEqual(["file", "free", "keep", "link", "secret"]);
+    expect(readFileSync(join(volume, "file"), "utf8")).toBe("canary");
+  });
+
+  test("the scratch limits count what the program writes and nothing of ours", async () => {
+    const plan = sandboxPlan({ scratchBytes: 1n << 20n, scratchInodes: 5n });
+    const script =
+      "dd if=/dev/zero of=/tmp/a bs=4096 count=256 2>/dev/null && echo full; echo x > /work/b 2>/dev/null || echo none; touch c d e; touch f 2>/dev/null || echo inodes";
+    const { stdout, record } = await launch(plan, execPlan(shell(script)));
+    expect(stdout.split("\n")).toEqual(["full", "none", "inodes", ""]);
+    expect(record).toMatchObject({ diskBytes: 1n << 20n, diskInodes: 5n, diskFull: 1 });
+  });
+});
+
+describe("init", () => {
+  test("its death is ours to answer for, never the program's", async () => {
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(["sleep", "20"])));
+    const init = await until(() => firstChild(launched.child.pid), {
+      what: "init",
+    });
+    await until(() => readFileSync(`/proc/${init}/task/${init}/children`, "utf8").trim() !== "", { what: "the program" });
+    process.kill(init, "SIGKILL");
+    const { record, verdict } = await within(launched.result, { what: "the end", timeoutMs: 5000 });
+    launched.control.destroy();
+    expect(verdict).toBe("sandbox-error");
+    expect(record).toMatchObject({ errorStep: "initDied", errorIndex: 9, exitCode: -1 });
+  });
+
+  test("a hijacked init could do nothing: its own filter kills it", async () => {
+    // The program cannot reach init, so the guard is tried by the C test; here is what shows from outside.
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(["sleep", "20"])));
+    const init = await until(() => firstChild(launched.child.pid), {
+      what: "init",
+    });
+    const status = await until(
+      () => {
+        const text = readFileSync(`/proc/${init}/status`, "utf8");
+        return /^Seccomp:\s+2$/m.test(text) && text;
+      },
+      { what: "init's filter" },
+    );
+    expect(status).toMatch(/^CapPrm:\s+0+$/m);
+    expect(status).toMatch(/^CapEff:\s+0+$/m);
+    expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
+    expect(() => readlinkSync(`/proc/${init}/fd/0`)).toThrow(/EACCES|EPERM/);
+    launched.control.destroy();
+    await launched.result;
+  });
+});
+
+describe("the lifeline", () => {
+  test("closing the control socket ends everything", async () => {
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(shell("sleep 20 & sleep 20"))));
+    const init = await until(() => firstChild(launched.child.pid), {
+      what: "init",
+    });
+    launched.control.destroy();
+    await within(launched.result, { what: "the launcher's end", timeoutMs: 5000 });
+    expect(existsSync(`/proc/${init}`)).toBe(false);
+  });
+
+  test("a byte cancels, and the record says so", async () => {
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(shell("echo begun; sleep 20"))));
+    await new Promise((resolve) => launched.child.stdout?.once("data", resolve));
+    launched.control.write("C");
+    const { verdict, record } = await within(launched.result, { what: "the end", timeoutMs: 5000 });
+    launched.control.destroy();
+    expect([verdict, record?.cancelSignal, record?.exitCode]).toEqual(["cancelled", 0, -1]);
+  });
+});
+
+describe("companions", () => {
+  const program = () => fixtureProgram("companion");
+  const plan = (file: string, ...more: readonly string[]) =>
+    sandboxPlan({
+      companions: [
+        {
+          argv: [program(), file, ...more],
+          namespaces: ["user", "mount", "network"],
+          ambientCapabilities: 1n << 21n,
+          ready: "byte",
+          deadlineMs: 5000,
+          filter: new Uint8Array(),
+        },
+      ],
+    });
+
+  test("run in the sandbox's namespaces but outside its pid namespace, and die with it", async () => {
+    const file = join(tempDir(), "facts");
+    const { verdict, stdout } = await launch(
+      plan(file),
+      execPlan(shell("readlink /proc/self/ns/user; readlink /proc/self/ns/net; ls /proc | grep -c '^[0-9]'")),
+    );
+    const facts = JSON.parse(readFileSync(file, "utf8")) as Record<string, string | number>;
+    const [user, net, visible] = stdout.split("\n");
+    expect(verdict).toBe("ok");
+    expect([facts["user"], facts["net"]]).toEqual([user, net]);
+    expect(facts["pid"]).toBe(readlinkSync("/proc/self/ns/pid"));
+    expect(facts["mnt"]).not.toBe(readlinkSync("/proc/self/ns/mnt"));
+    expect(facts["no_new_privs"]).toBe(1);
+    expect(facts["extra_descriptors"]).toBe(0);
+    expect(Number(visible)).toBeLessThanOrEqual(4); // init, the shell, ls, grep
+    expect(existsSync(`/proc/${facts["pid_number"]}`)).toBe(false);
+  });
+
+  test("one that dies while the program runs is a sandbox-error", async () => {
+    const { verdict, record } = await launch(plan(join(tempDir(), "facts"), "die"), execPlan(["sleep", "20"]));
+    expect(verdict).toBe("sandbox-error");
+    expect(record).toMatchObject({ errorStage: "companion", errorStep: "companionStart", errorText: program() });
+  });
+
+  test("one that cannot start is a sandbox-error", async () => {
+    const sandbox = sandboxPlan({
+      companions: [
+        {
+          argv: ["/nowhere/helper"],
+          namespaces: ["user"],
+          ambientCapabilities: 0n,
+          ready: "byte",
+          deadlineMs: 5000,
+          filter: new Uint8Array(),
+        },
+      ],
+    });
+    const { verdict, record } = await launch(sandbox, execPlan(["true"]));
+    expect([verdict, record?.errorStage]).toEqual(["sandbox-error", "companion"]);
+  });
+
+  test("one that is never ready is given up after its deadline", async () => {
+    const sandbox = sandboxPlan({
+      companions: [
+        {
+          argv: ["/usr/bin/sleep", "30"],
+          namespaces: ["user"],
+          ambientCapabilities: 0n,
+          ready: "byte",
+          deadlineMs: 200,
+          filter: new Uint8Array(),
+        },
+      ],
+    });
+    const { verdict, record } = await launch(sandbox, execPlan(["true"]));
+    expect([verdict, record?.errorErrno, record?.errorText]).toEqual(["sandbox-error", 110, "set-up"]);
+  });
+});
