@@ -98,13 +98,13 @@ export function readSize(value: unknown, bounds: Bounds = {}): Reading<Bytes> {
   );
 }
 
-/** Duration in milliseconds: "500ms", "2s", "1.5s", "1m", "1h" or a number of milliseconds; at most a year. */
+/** Duration in milliseconds: "500ms", "2s", "1.5s", "1m", "1h" or a number of milliseconds; at most a year. Small letters only: "64M" is a size. */
 export function readDuration(value: unknown, bounds: Bounds = {}): Reading<Millis> {
   return readQuantity(
     value,
     {
       wanted: 'a duration such as "500ms", "2s", "1m" or 1500 (milliseconds)',
-      pattern: /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/i,
+      pattern: /^(\d+(?:\.\d+)?)\s*(ms|s|m|min|h)?$/,
       units: durationUnits,
       max: maxDurationMs,
       show: formatDuration,

@@ -21,6 +21,7 @@ const pathToken = /(?:^|\.)([A-Za-z_$][A-Za-z0-9_$-]*)|\[(\d{1,6})\]|\["((?:[^"\
 
 /** The segments of a path, or null where it is malformed. */
 export function parsePath(text: string): readonly SetSegment[] | null {
+  if (text.startsWith(".")) return null;
   const segments: SetSegment[] = [];
   pathToken.lastIndex = 0;
   while (pathToken.lastIndex < text.length) {
