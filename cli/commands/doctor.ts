@@ -1,4 +1,4 @@
-import { release } from "node:os";
+import { machine, release } from "node:os";
 import type { CgroupFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import { becomeOrdinary } from "../host/account.ts";
@@ -8,7 +8,7 @@ import { prepareCgroup, surveyCgroups } from "../host/cgroup-delegation.ts";
 import { loadConfig } from "../host/config.ts";
 import { type Check, type CheckGroup, type CheckStatus, diagnose } from "../host/diagnosis.ts";
 import { type ProbeAnswers, probeByLauncher, tryCgroups } from "../host/doctor-probe.ts";
-import { userNameOf } from "../host/facts.ts";
+import { folderUid, userNameOf } from "../host/facts.ts";
 import { findCommand } from "../host/subid.ts";
 import { type Paint, painter, wantsColour } from "../output/human.ts";
 import { factsDocument } from "../output/json.ts";
@@ -43,7 +43,7 @@ function header(): Pick<DoctorReport, "schemaVersion" | "host" | "account"> {
   const uid = process.getuid?.() ?? 0;
   return {
     schemaVersion: 1,
-    host: { kernel: release(), arch: process.arch, node: process.versions.node },
+    host: { kernel: release(), arch: machine(), node: process.versions.node },
     account: { uid, gid: process.getgid?.() ?? 0, name: userNameOf(uid) },
   };
 }
@@ -65,7 +65,12 @@ async function examine(probe: ProbeAnswers): Promise<DoctorReport> {
   const head = header();
   const context = causeContext(head.account.name);
   const config = loadConfig();
-  const found = surveyCgroups({ files: context.files, uid: head.account.uid, pid: process.pid, config: config.cgroup });
+  const found = surveyCgroups({
+    files: context.files,
+    uid: folderUid(context.files, head.account.uid),
+    pid: process.pid,
+    config: config.cgroup,
+  });
   // As a run does it, so that what is tried is what a run would get.
   const survey = { ...found, facts: prepareCgroup(found) };
   const checks = diagnose({ context, probe, survey, cgroupFailures: await tryCgroups(survey.facts) });
@@ -132,7 +137,7 @@ export function doctorText(report: DoctorReport, paint: Paint): string {
     if (limits.memory === "supervisor")
       lines.push("  memory is sampled, so a fast program can pass its limit for a moment; a profile that requires it is refused");
     if (loose.includes("processes"))
-      lines.push("  processes are counted by rlimit, which holds for the sandbox as a whole but is not counted in the report");
+      lines.push("  processes are held by rlimit for the sandbox as a whole; how many there were is not measured");
   }
   if (images !== null) lines.push(`  images: --overlay-driver auto takes ${images.overlayDriver}`);
   lines.push("", report.ok ? paint("green", "A default run works here.") : paint("red", "A default run cannot work here."));

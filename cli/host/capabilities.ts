@@ -20,7 +20,7 @@ export function limitMechanisms(facts: CgroupFacts, perfClock: boolean): Readonl
     fileSize: "rlimit",
     stack: "rlimit",
     cpus: by("cpu", "none"),
-    cpuset: "enforced",
+    cpuset: facts.kind === "cgroup2" ? by("cpuset", "none") : "none",
     lockedMemory: "rlimit",
     core: "rlimit",
     addressSpace: "rlimit",

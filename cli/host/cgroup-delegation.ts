@@ -45,14 +45,18 @@ export interface CgroupSurveyOptions {
   readonly uid: number;
   readonly pid: number;
   readonly config?: Config["cgroup"] | undefined;
+  /** Controllers that are worth enabling (v2). */
+  readonly wanted?: readonly string[];
 }
+
+const allControllers = ["memory", "pids", "cpu", "cpuset"];
 
 /**
  * Where a per-run cgroup may be made for this very process. Reads only; nothing is moved or enabled.
  * v2 where it has the memory controller, else v1 where any hierarchy is ours, else v2 for what it does give (counting CPU
  * time, killing), else none with the reason.
  */
-export function surveyCgroups({ files, uid, pid, config = {} }: CgroupSurveyOptions): CgroupSurvey {
+export function surveyCgroups({ files, uid, pid, config = {}, wanted = allControllers }: CgroupSurveyOptions): CgroupSurvey {
   const use = config.use ?? "auto";
   if (use === "none") return { facts: { kind: "none", reason: "the configuration turns cgroups off" }, place: null, refusals: [] };
   const mounts = parseMountInfo(files.text("/proc/self/mountinfo") ?? "");
@@ -60,7 +64,7 @@ export function surveyCgroups({ files, uid, pid, config = {} }: CgroupSurveyOpti
   const second =
     use === "cgroup1"
       ? { place: null, refusals: [] }
-      : surveyCgroup2(files, { mounts, ownPath: own.get("") ?? null, pid, configured: config.parent });
+      : surveyCgroup2(files, { mounts, ownPath: own.get("") ?? null, pid, wanted, configured: config.parent });
   const ofPlace = ({ parent, enabled, toEnable }: Cgroup2Place): CgroupFacts => ({
     kind: "cgroup2",
     parent,
@@ -76,7 +80,10 @@ export function surveyCgroups({ files, uid, pid, config = {} }: CgroupSurveyOpti
       : surveyCgroup1(files, { mounts, ownPaths: own, uid, configured: config.parents });
   if (first.hierarchies.length > 0)
     return { facts: { kind: "cgroup1", hierarchies: first.hierarchies }, place: null, refusals: first.refusals };
-  const refusals = [...second.refusals, ...first.refusals];
+  // In a hybrid layout v1 has the controllers, and nothing could be done about v2.
+  const hybrid =
+    use === "auto" && config.parent === undefined && mounts.some((one) => one.fsType === "cgroup" && one.superOptions.includes("memory"));
+  const refusals = [...(hybrid ? [] : second.refusals), ...first.refusals];
   if (place !== null) return { facts: ofPlace(place), place, refusals };
   return { facts: noneBecause(refusals), place: null, refusals };
 }

@@ -10,7 +10,8 @@ export interface Cgroup1Survey {
   readonly refusals: readonly CgroupRefusal[];
 }
 
-const wanted = ["memory", "pids", "cpu", "cpuacct", "cpuset", "freezer"];
+/** What a run limits or measures with; v1 cpusets and freezers are of no use to it, and each hierarchy costs time. */
+const wanted = ["memory", "pids", "cpu", "cpuacct"];
 
 /** A child of a v1 cpuset has no CPU and no memory node, and takes no process, unless it copies its parent's. */
 function cpusetIsUsable(files: HostFiles, dir: string): boolean {
@@ -47,20 +48,17 @@ export function surveyCgroup1(
     const configured = controllers.map((name) => where.configured?.[name]).find((path) => path !== undefined);
     const places = configured === undefined ? [...(ownDir === null ? [] : [ownDir]), folder] : [configured];
     const parent = places.find((dir) => files.writeRefusal(dir) === null && files.writeRefusal(`${dir}/cgroup.procs`) === null);
-    const refuse = (path: string, reason: string, remedy: CgroupRefusal["remedy"], missed: readonly string[] = controllers) =>
-      refusals.push({ version: 1, controllers: missed, path, reason, remedy });
+    const refuse = (path: string, reason: string, remedy: CgroupRefusal["remedy"]) =>
+      refusals.push({ version: 1, controllers, path, reason, remedy });
     if (parent === undefined) {
       if (mount.readOnly) refuse(mount.path, "the cgroup file system is mounted read-only", "cgroup-read-only");
       else if (configured !== undefined) refuse(configured, "this user cannot write it", "cgroup-config");
       else refuse(folder, files.stat(folder) === null ? "does not exist" : "this user cannot write it", "cgroup1-folder");
       continue;
     }
-    const usable = controllers.filter((name) => name !== "cpuset" || cpusetIsUsable(files, parent));
-    if (usable.length < controllers.length) {
-      refuse(parent, "its children would have no CPU (cgroup.clone_children is not 1, or it has none itself)", "cgroup1-cpuset", [
-        "cpuset",
-      ]);
-      // A process cannot enter a cpuset without CPUs, so the whole hierarchy is out.
+    // Mounted together with another controller: a process cannot enter a cpuset without CPUs, so the whole hierarchy is out.
+    if (mount.superOptions.includes("cpuset") && !cpusetIsUsable(files, parent)) {
+      refuse(parent, "its children would have no CPU (cgroup.clone_children is not 1, or it has none itself)", "cgroup1-cpuset");
       continue;
     }
     const swap = controllers.includes("memory") && files.lstat(`${parent}/memory.memsw.limit_in_bytes`) !== null;

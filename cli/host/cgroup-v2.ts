@@ -35,25 +35,40 @@ export interface Cgroup2Survey {
   readonly refusals: readonly CgroupRefusal[];
 }
 
-/** Controllers that a run uses; a controller that nobody needs is not enabled, since each costs the whole subtree. */
-const worth: Readonly<Record<string, number>> = { memory: 8, pids: 4, cpu: 2, cpuset: 0 };
-const enableWhenMissing = ["memory", "pids", "cpu"];
+const worth: Readonly<Record<string, number>> = { memory: 8, pids: 4, cpu: 2, cpuset: 1 };
 
 const words = (text: string | null): readonly string[] => (text ?? "").split(/\s+/).filter((word) => word !== "");
 const value = (controllers: readonly string[]): number => controllers.reduce((sum, name) => sum + (worth[name] ?? 0), 0);
 
 type Candidate = Cgroup2Place | CgroupRefusal;
 
-function refusal(path: string, reason: string, remedy: CgroupRefusal["remedy"]): CgroupRefusal {
-  return { version: 2, controllers: enableWhenMissing, path, reason, remedy };
+export interface Cgroup2Where {
+  readonly mounts: readonly Mount[];
+  /** Path of the own cgroup as /proc/self/cgroup has it; null when there is none. */
+  readonly ownPath: string | null;
+  readonly pid: number;
+  /** Controllers that the run needs; none else is enabled, since each costs the whole subtree. */
+  readonly wanted: readonly string[];
+  /** The one directory to use, whatever lies nearer; it must be on the way up, or the kernel refuses to move there. */
+  readonly configured?: string | undefined;
 }
+
+type Refuse = (path: string | null, reason: string, remedy: CgroupRefusal["remedy"], controllers?: readonly string[]) => CgroupRefusal;
+const refuseFor =
+  (wanted: readonly string[]): Refuse =>
+  (path, reason, remedy, controllers = wanted) => ({ version: 2, controllers, path, reason, remedy });
 
 /**
  * The kernel's rules (Documentation/admin-guide/cgroup-v2.rst): a directory is made by whoever may write the parent; a process is
  * moved by whoever may write cgroup.procs of the target and of the common ancestor of both; controllers are enabled only
  * in a cgroup without processes of its own, the root excepted.
  */
-function examine(files: HostFiles, dir: string, own: { readonly dir: string; readonly pid: number }): Candidate {
+function examine(
+  files: HostFiles,
+  dir: string,
+  own: { readonly dir: string; readonly pid: number; readonly wanted: readonly string[] },
+): Candidate {
+  const refusal = refuseFor(own.wanted);
   for (const path of [dir, `${dir}/cgroup.procs`, `${dir}/cgroup.subtree_control`]) {
     const code = files.writeRefusal(path);
     if (code === "EROFS") return refusal(dir, "the cgroup file system is mounted read-only", "cgroup-read-only");
@@ -64,7 +79,7 @@ function examine(files: HostFiles, dir: string, own: { readonly dir: string; rea
     return refusal(dir, `is of type '${type}', which cannot hold whole processes`, "cgroup2-delegation");
   const enabled = words(files.text(`${dir}/cgroup.subtree_control`)).filter((name) => name in worth);
   const available = words(files.text(`${dir}/cgroup.controllers`));
-  const missing = enableWhenMissing.filter((name) => available.includes(name) && !enabled.includes(name));
+  const missing = own.wanted.filter((name) => available.includes(name) && !enabled.includes(name));
   const processes = words(files.text(`${dir}/cgroup.procs`));
   // Slices belong to systemd, their single writer: a cgroup in one does no harm, other controllers would.
   const mayEnable = !dir.endsWith(".slice");
@@ -77,65 +92,42 @@ function examine(files: HostFiles, dir: string, own: { readonly dir: string; rea
 const isPlace = (candidate: Candidate): candidate is Cgroup2Place => "parent" in candidate;
 
 /** What is short of a place: controllers that its children will not have, with the cause. */
-function shortcomings(files: HostFiles, place: Cgroup2Place): readonly CgroupRefusal[] {
-  const missing = enableWhenMissing.filter((name) => !place.enabled.includes(name) && !place.toEnable.includes(name));
+function shortcomings(files: HostFiles, place: Cgroup2Place, wanted: readonly string[]): readonly CgroupRefusal[] {
+  const refusal = refuseFor(wanted);
+  const missing = wanted.filter((name) => !place.enabled.includes(name) && !place.toEnable.includes(name));
   if (missing.length === 0) return [];
   const available = words(files.text(`${place.parent}/cgroup.controllers`));
   const blocked = missing.filter((name) => available.includes(name));
   const absent = missing.filter((name) => !available.includes(name));
+  const why = place.parent.endsWith(".slice") ? "is a slice of systemd's" : "holds processes";
   const found: CgroupRefusal[] = [];
   if (blocked.length > 0)
-    found.push({
-      ...refusal(place.parent, `holds processes, so ${blocked.join(", ")} cannot be enabled for its children`, "cgroup2-processes"),
-      controllers: blocked,
-    });
-  if (absent.length > 0)
-    found.push({ ...refusal(place.parent, `was not given ${absent.join(", ")} from above`, "cgroup2-delegation"), controllers: absent });
+    found.push(refusal(place.parent, `${why}, so ${blocked.join(", ")} cannot be enabled for its children`, "cgroup2-processes", blocked));
+  if (absent.length > 0) found.push(refusal(place.parent, `was not given ${absent.join(", ")} from above`, "cgroup2-delegation", absent));
   return found;
 }
 
-/**
- * Looks from the cgroup of this process upwards for the nearest directory that serves best. Reads only.
- * `configured`: the one directory to use, whatever lies nearer; it must be on the way up, or the kernel refuses to move there.
- */
-export function surveyCgroup2(
-  files: HostFiles,
-  where: {
-    readonly mounts: readonly Mount[];
-    readonly ownPath: string | null;
-    readonly pid: number;
-    readonly configured?: string | undefined;
-  },
-): Cgroup2Survey {
-  const mount = where.mounts.findLast((one) => one.fsType === "cgroup2");
-  const absent: CgroupRefusal = {
-    version: 2,
-    controllers: enableWhenMissing,
-    path: null,
-    reason: "no cgroup v2 is mounted here",
-    remedy: "cgroup-absent",
-  };
-  if (mount === undefined || where.ownPath === null) return { place: null, refusals: [absent] };
-  const ownDir = pathThroughMount(mount, where.ownPath);
-  if (ownDir === null) {
-    return { place: null, refusals: [refusal(mount.path, "does not show the cgroup of this process", "cgroup2-delegation")] };
-  }
+/** Looks from the cgroup of this process upwards for the nearest directory that serves best. Reads only. */
+export function surveyCgroup2(files: HostFiles, { mounts, ownPath, pid, wanted, configured }: Cgroup2Where): Cgroup2Survey {
+  const refusal = refuseFor(wanted);
+  const none = (why: CgroupRefusal): Cgroup2Survey => ({ place: null, refusals: [why] });
+  const mount = mounts.findLast((one) => one.fsType === "cgroup2");
+  if (mount === undefined || ownPath === null) return none(refusal(null, "none is mounted here", "cgroup-absent"));
+  const ownDir = pathThroughMount(mount, ownPath);
+  if (ownDir === null) return none(refusal(mount.path, "does not show the cgroup of this process", "cgroup2-delegation"));
   const ancestors: string[] = [];
   for (let dir = ownDir; ; dir = dirname(dir)) {
     ancestors.push(dir);
     if (dir === mount.path || dir === "/") break;
   }
-  const { configured } = where;
   if (configured !== undefined && !ancestors.includes(configured)) {
-    return { place: null, refusals: [refusal(configured, `does not contain this process, which is in '${ownDir}'`, "cgroup-config")] };
+    return none(refusal(configured, `does not contain this process, which is in '${ownDir}'`, "cgroup-config"));
   }
-  const candidates = (configured === undefined ? ancestors : [configured]).map((dir) =>
-    examine(files, dir, { dir: ownDir, pid: where.pid }),
-  );
+  const candidates = (configured === undefined ? ancestors : [configured]).map((dir) => examine(files, dir, { dir: ownDir, pid, wanted }));
   let best: Cgroup2Place | null = null;
   const worthOf = (place: Cgroup2Place) => value([...place.enabled, ...place.toEnable]);
   for (const candidate of candidates) if (isPlace(candidate) && (best === null || worthOf(candidate) > worthOf(best))) best = candidate;
-  if (best !== null) return { place: best, refusals: shortcomings(files, best) };
+  if (best !== null) return { place: best, refusals: shortcomings(files, best, wanted) };
   const [nearest] = candidates;
   return { place: null, refusals: nearest === undefined || isPlace(nearest) ? [] : [nearest] };
 }

@@ -135,6 +135,7 @@ function landlock({ probe, context }: DiagnosisInput): Row {
 
 function ids({ context }: DiagnosisInput): readonly Row[] {
   const name = "subordinate ids";
+  if (context.uid === 0) return [note(name, "this user namespace knows of one id only")];
   const bad = helpersMissing(context) ?? noSubordinateIds(context) ?? noNewPrivs(context) ?? helperWithoutPrivileges(context);
   if (bad !== null) return [missing(name, bad)];
   const { uids, gids } = subordinateFacts(context.files, { name: context.userName, uid: context.uid });
@@ -155,8 +156,8 @@ function cgroups({ survey, cgroupFailures, context }: DiagnosisInput): readonly 
   const told = new Set<string>();
   for (const refusal of refusals) {
     const found = cgroupRemedy(refusal, refusals, context);
-    // One command lifts all refusals of a kind; with v1 in use, v2 lacks nothing.
-    if (told.has(found.remedy) || (facts.kind === "cgroup1" && refusal.version === 2)) continue;
+    // One command lifts all refusals of a kind.
+    if (told.has(found.remedy)) continue;
     told.add(found.remedy);
     const names = [...new Set(refusals.filter((one) => one.remedy === refusal.remedy).flatMap((one) => one.controllers))];
     rows.push(missing(`cgroup v${refusal.version} ${names.join(",")}`, found));

@@ -53,6 +53,13 @@ export function perfClockLikely(files: HostFiles): boolean {
   return level !== null && level <= 2;
 }
 
+/** The caller's number where cgroup folders are named by it: outside a user namespace in which root is but a name. */
+export function folderUid(files: HostFiles, uid: number): number {
+  if (uid !== 0) return uid;
+  const [inside, outside] = (files.text("/proc/self/uid_map") ?? "").trim().split(/\s+/).map(Number);
+  return inside === 0 && outside !== undefined && Number.isInteger(outside) ? outside : uid;
+}
+
 /** Users of directory services have a name too; a uid without an account has none. */
 export function userNameOf(uid: number): string {
   try {
@@ -89,6 +96,10 @@ export function directoryRootfsFacts(path: string): DirectoryRootfsFacts {
   }
 }
 
+function wantedControllers({ limits }: ResolvedPolicy): readonly string[] {
+  return ["memory", "pids", ...(limits.cpus === null ? [] : ["cpu"]), ...(limits.cpuset === null ? [] : ["cpuset"])];
+}
+
 export interface ProbeOptions {
   readonly policy: ResolvedPolicy;
   readonly config: Config;
@@ -122,7 +133,9 @@ export function probeHostFacts({
     gid: process.getgid?.() ?? 0,
     userName,
     subordinate: subordinate ? subordinateFacts(files, { name: userName, uid }) : { uids: [], gids: [], newuidmap: null, newgidmap: null },
-    cgroup: prepareCgroup(surveyCgroups({ files, uid, pid: process.pid, config: config.cgroup })),
+    cgroup: prepareCgroup(
+      surveyCgroups({ files, uid: folderUid(files, uid), pid: process.pid, config: config.cgroup, wanted: wantedControllers(policy) }),
+    ),
     hostRootfs: rootfs === null && policy.rootfs.kind === "host" ? hostRootfsFacts(files, environment) : null,
     directoryRootfs: rootfs === null ? null : directoryRootfsFacts(rootfs),
     perfClock: perfClockLikely(files),
