@@ -10,6 +10,8 @@ export interface OptionSpec {
   /** What the value is called in help; without it the option is a switch. */
   readonly value?: string;
   readonly repeat?: boolean;
+  /** Known, and refused with a sentence: not offered by help and completion. */
+  readonly hidden?: boolean;
   readonly group: string;
   readonly describe: string;
 }
@@ -47,8 +49,8 @@ export const runOptions: readonly OptionSpec[] = [
   { name: "profile", short: "p", value: "NAME|FILE", group: profile, describe: "built-in or own profile, or a file [default]" },
   { name: "set", value: "PATH=VALUE", repeat: true, group: profile, describe: "override a field: --set limits.memory=1G" },
   { name: "rootfs", value: "host|DIR", group: profile, describe: "run on the host's /usr or on a folder" },
-  { name: "image", short: "i", value: "REF", group: profile, describe: "run on an OCI image" },
-  { name: "overlay-driver", value: "NAME", group: profile, describe: "auto, kernel, fuse-overlayfs or copy" },
+  { name: "image", short: "i", value: "REF", group: profile, describe: "run on an OCI image", hidden: true },
+  { name: "overlay-driver", value: "NAME", group: profile, describe: "auto, kernel, fuse-overlayfs or copy", hidden: true },
   { name: "network", value: "none|host", group: profile, describe: "none: a private network with loopback only" },
   { name: "run-as", value: "USER", group: profile, describe: "started by root: the ordinary account to become" },
 

@@ -20,6 +20,8 @@ import { parseUser } from "./user.ts";
 
 export interface PreparedRun {
   readonly policy: ResolvedPolicy;
+  /** As asked for: the script itself, where there is one. */
+  readonly command: readonly string[];
   readonly plan: LaunchPlan;
   readonly sandboxBytes: Uint8Array;
   readonly execBytes: Uint8Array;
@@ -112,6 +114,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   });
   return {
     policy,
+    command: input.script === null ? input.command : [input.script, ...input.command],
     plan,
     sandboxBytes: encodeSandbox(plan.sandbox),
     execBytes: encodeExec(plan.exec),

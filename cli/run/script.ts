@@ -52,9 +52,15 @@ export function parseShebang(head: Uint8Array, path: string): readonly string[] 
   return argument ? [interpreter, argument] : [interpreter];
 }
 
+/** `env NAME` searches PATH, as we do anyway: without it in between, a missing interpreter is told apart from a program's own 127. */
+function withoutEnv(words: readonly string[]): readonly string[] {
+  const [interpreter, name = ""] = words;
+  return interpreter === "/usr/bin/env" && /^[A-Za-z0-9_.+][A-Za-z0-9_.+-]*$/.test(name) ? [name] : words;
+}
+
 /** How to start a file of that name and first bytes. Throws BelljarError `start-failed` when there is no way to tell. */
 export function scriptKind(path: string, head: Uint8Array): ScriptKind {
-  if (head[0] === 0x23 && head[1] === 0x21) return { interpreter: parseShebang(head, path), from: "shebang" };
+  if (head[0] === 0x23 && head[1] === 0x21) return { interpreter: withoutEnv(parseShebang(head, path)), from: "shebang" };
   if (Buffer.from(head.subarray(0, 4)).equals(Buffer.from("\u007fELF", "latin1"))) return { interpreter: [], from: "format" };
   const byExtension = interpreters[extname(path).toLowerCase()];
   if (byExtension !== undefined) return { interpreter: [byExtension], from: "extension" };

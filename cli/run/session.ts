@@ -67,8 +67,12 @@ async function tidyAfter(
 ): Promise<void> {
   if (outcome.record !== null) return;
   if (outcome.terminal !== null) await restoreTerminal(launcher, outcome.terminal);
-  const { removeCgroups } = await import("./leftovers.ts");
-  await removeCgroups(prepared.plan);
+  const { sandbox } = prepared.plan;
+  const { removeLeftCgroups } = await import("../host/run-cgroups.ts");
+  await removeLeftCgroups(
+    sandbox.cgroups.map(({ parent }) => parent),
+    sandbox.runId,
+  );
 }
 
 const none: Capture = { bytes: () => new Uint8Array() };
@@ -95,7 +99,12 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
   try {
     const outcome = await run.outcome;
     await tidyAfter(outcome, { launcher, prepared });
-    return { report: await reportOf(prepared, outcome), stdout: stdout.bytes(), stderr: stderr.bytes(), signal: cancelling.signal() };
+    return {
+      report: await reportOf(prepared, outcome, cancelling.signal()),
+      stdout: stdout.bytes(),
+      stderr: stderr.bytes(),
+      signal: cancelling.signal(),
+    };
   } finally {
     cancelling.stop();
   }

@@ -13,7 +13,8 @@ const kind = (name: string, head: string) => scriptKind(name, bytes(head));
 
 describe("how a file is run", () => {
   test.each([
-    ["#!/usr/bin/env python3\n", ["/usr/bin/env", "python3"]],
+    ["#!/usr/bin/env python3\n", ["python3"]],
+    ["#!/usr/bin/env python3 -u\n", ["/usr/bin/env", "python3 -u"]],
     ["#! /bin/sh  -e  \necho", ["/bin/sh", "-e"]],
     ["#!/usr/bin/env -S node --no-warnings\n", ["/usr/bin/env", "-S node --no-warnings"]],
     ["#!/bin/sh", ["/bin/sh"]],
