@@ -19,8 +19,18 @@ function wantedControllers(version: 1 | 2, limits: ResolvedLimits): readonly str
   return wanted;
 }
 
-export function planCgroups(facts: CgroupFacts, limits: ResolvedLimits): CgroupPlan {
-  if (facts.kind === "none") return { version: null, hierarchies: [] };
+interface CgroupInput {
+  readonly facts: CgroupFacts;
+  readonly limits: ResolvedLimits;
+  readonly programIsCaller: boolean;
+}
+
+/**
+ * Version 1 lets an ordinary user move only tasks of that same user into a cgroup (kernel/cgroup/cgroup-v1.c,
+ * __cgroup1_procs_write); version 2 asks for rights on the files alone. So a program under a subordinate id gets none of version 1.
+ */
+export function planCgroups({ facts, limits, programIsCaller }: CgroupInput): CgroupPlan {
+  if (facts.kind === "none" || (facts.kind === "cgroup1" && !programIsCaller)) return { version: null, hierarchies: [] };
   if (facts.kind === "cgroup2") {
     const wanted = wantedControllers(2, limits);
     const controllers = wanted.filter((name) => facts.controllers.includes(name));

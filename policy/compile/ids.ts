@@ -9,6 +9,8 @@ export type CompiledIds = Pick<
 > & {
   /** The id inside under which init runs: where the program has the same one, kernel counters of the user count init too. */
   readonly initUid: number;
+  /** The program runs as the caller's own id on the host. */
+  readonly programIsCaller: boolean;
 };
 
 interface IdInput {
@@ -44,6 +46,7 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
       programUid,
       programGid,
       initUid: programUid,
+      programIsCaller: true,
     };
   const helpers = requireSubordinate(facts);
   const callerMapped = policy.user.map === "caller";
@@ -51,7 +54,18 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
   const gidMaps = mapRanges(facts.subordinate.gids, callerMapped ? facts.gid : null);
   requireMapped(uidMaps, { id: programUid, what: "user", code: asked });
   requireMapped(gidMaps, { id: programGid, what: "group", code: asked });
-  return { idMode: "subordinate", callerMapped, denySetgroups: false, uidMaps, gidMaps, ...helpers, programUid, programGid, initUid: 0 };
+  return {
+    idMode: "subordinate",
+    callerMapped,
+    denySetgroups: false,
+    uidMaps,
+    gidMaps,
+    ...helpers,
+    programUid,
+    programGid,
+    initUid: 0,
+    programIsCaller: callerMapped && programUid === 0,
+  };
 }
 
 function requireSubordinate({ subordinate, userName }: HostFacts): { readonly newuidmap: string; readonly newgidmap: string } {

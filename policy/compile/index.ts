@@ -32,7 +32,7 @@ export interface CompileResult {
  */
 export function compilePlan({ policy, facts, request, filters }: CompileInput): CompileResult {
   const ids = compileIds({ policy, facts, request });
-  const cgroups = planCgroups(facts.cgroup, policy.limits);
+  const cgroups = planCgroups({ facts: facts.cgroup, limits: policy.limits, programIsCaller: ids.programIsCaller });
   const mechanisms = chooseMechanisms({ policy, facts, cgroups });
   checkRequired({ policy, facts, cgroups }, mechanisms);
   const sandbox = compileSandbox({ policy, facts, request, ids, cgroups, baseFilter: filters.base });

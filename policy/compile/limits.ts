@@ -66,12 +66,16 @@ export function checkRequired({ policy, facts, cgroups }: LimitInput, mechanisms
     // Counted per user id: a program that may change ids gets the limit once for each.
     const changesIds = policy.user.mode === "subordinate" && policy.capabilities.includes("CAP_SETUID");
     if (name === "processes" && mechanism === "rlimit" && !changesIds) continue;
-    throw new BelljarError("limit-unenforceable", `compiling the plan: limits.${name}: required, but ${whyNot(name, facts, cgroups)}`, {
-      hint:
-        controllerOf[name] === undefined
-          ? `take '${name}' out of limits.required`
-          : "'belljar doctor' tells how to get a cgroup on this host",
-    });
+    throw new BelljarError(
+      "limit-unenforceable",
+      `compiling the plan: limits.${name}: required, but ${whyNot(name, { policy, facts, cgroups })}`,
+      {
+        hint:
+          controllerOf[name] === undefined
+            ? `take '${name}' out of limits.required`
+            : "'belljar doctor' tells how to get a cgroup on this host",
+      },
+    );
   }
 }
 
@@ -84,13 +88,15 @@ const controllerOf: Readonly<Partial<Record<LimitName, string>>> = {
   cpuset: "cpuset",
 };
 
-function whyNot(name: LimitName, facts: HostFacts, cgroups: CgroupPlan): string {
+function whyNot(name: LimitName, { policy, facts, cgroups }: LimitInput): string {
   const controller = controllerOf[name];
   if (controller === undefined)
     return name === "wallTime" || name === "output"
       ? "the kernel has no such limit: only the supervisor enforces it"
       : "the kernel enforces it for each process, not for the whole tree";
   if (facts.cgroup.kind === "none") return `no cgroup can be made here (${facts.cgroup.reason})`;
+  if (facts.cgroup.kind === "cgroup1" && cgroups.version === null && policy.user.mode === "subordinate")
+    return "a version 1 cgroup takes only tasks of your own id, not of a subordinate one";
   if (cgroups.version === 1 && controller === "cpuset") return "only a version 2 cgroup can enforce it";
   return `no cgroup with the controller '${controller}' can be made here`;
 }

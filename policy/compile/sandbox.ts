@@ -28,7 +28,7 @@ function namespaces(policy: ResolvedPolicy): readonly Namespace[] {
 /** What exists before any program is known. */
 export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
   if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
-  const { initUid: _, ...idFields } = ids;
+  const { initUid: _initUid, programIsCaller: _programIsCaller, ...idFields } = ids;
   const filesystem = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid });
   return {
     runId: request.runId,

@@ -63,6 +63,18 @@ describe("mechanisms", () => {
     expect(compile({ facts: { cgroup } }).plan.sandbox.cgroups).toEqual([]);
     expect(mechanisms({ facts: { cgroup } })).toMatchObject({ cpuTime: "perf", memory: "supervisor", processes: "rlimit" });
   });
+  test("version 1 takes no task of a subordinate id; version 2 does", () => {
+    const range = [{ start: 100_000, count: 65_536 }];
+    const subordinate = { uids: range, gids: range, newuidmap: "/a", newgidmap: "/b" };
+    const user = { ...policy.user, mode: "subordinate" as const };
+    const none = { policy: { user }, facts: { subordinate, cgroup: cgroup1 } };
+    expect(compile(none).plan.sandbox.cgroups).toEqual([]);
+    expect(mechanisms(none)).toMatchObject({ cpuTime: "perf", memory: "supervisor", processes: "rlimit" });
+    const error = errorOf(() => compile({ ...none, policy: { user, required: ["memory"] } }));
+    expect([error.code, error.message.includes("not of a subordinate one")]).toEqual(["limit-unenforceable", true]);
+    expect(mechanisms({ ...none, policy: { user: { ...user, uid: 0 } } })).toMatchObject({ memory: "cgroup1" });
+    expect(mechanisms({ policy: { user }, facts: { subordinate, cgroup: cgroup2 } })).toMatchObject({ memory: "cgroup2" });
+  });
   test("without a cgroup: the perf clock, else a backstop for each process", () => {
     expect(mechanisms({})).toEqual({ ...always, cpuTime: "perf", memory: "supervisor", processes: "rlimit" });
     expect(mechanisms({ facts: { perfClock: false } })).toMatchObject({ cpuTime: "rlimit" });
