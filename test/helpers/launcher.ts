@@ -8,7 +8,7 @@ import type { ExecPlan, FsEntry, OutputRecord, RunRecord, SandboxPlan } from "..
 import { within } from "./deadline.ts";
 import { root } from "./places.ts";
 
-export const launcherPath = join(root, "native/build/belljar-launch");
+export const launcherPath = process.env["BELLJAR_LAUNCHER"] ?? join(root, "native/build/belljar-launch");
 
 export function entry(kind: FsEntry["kind"], target: string, more: Partial<FsEntry> = {}): FsEntry {
   return { kind, flags: [], target, source: "", content: new Uint8Array(), mode: 0o755, sizeBytes: 0n, inodes: 0n, ...more };
