@@ -183,7 +183,8 @@ int cgroups_make(struct run *run)
 	for (uint32_t i = 0; i < sandbox->cgroups.count; i++) {
 		struct cgroup *cgroup = &run->cgroups[i];
 
-		cgroup->parent = open(plan_text(&run->plan.sandbox_part, hierarchy(run, i)->parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cgroup->parent = open(plan_text(&run->plan.sandbox_part, hierarchy(run, i)->parent),
+				      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (cgroup->parent < 0)
 			return fail(run, i, errno, "..");
 		cgroup->run = make_directory(cgroup->parent, name, &cgroup->made_run);
@@ -195,7 +196,8 @@ int cgroups_make(struct run *run)
 			return r;
 	}
 	for (uint32_t i = 0; i < run->plan.exec->cgroup_writes.count; i++) {
-		r = write_limit(run, plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i));
+		r = write_limit(run,
+				plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i));
 		if (r < 0)
 			return r;
 	}
@@ -263,7 +265,9 @@ uint64_t cgroups_oom_kills(const struct run *run)
 
 	if (i < 0)
 		return NOT_MEASURED;
-	return keyed_number(run->cgroups[i].exec, hierarchy(run, (uint32_t)i)->version == 2 ? "memory.events" : "memory.oom_control", "oom_kill");
+	return keyed_number(run->cgroups[i].exec,
+			    hierarchy(run, (uint32_t)i)->version == 2 ? "memory.events" : "memory.oom_control",
+			    "oom_kill");
 }
 
 static void read_cpu_split(const struct run *run, struct wire_run_record *record)

@@ -53,7 +53,7 @@ static _Noreturn void become(const struct run *run, uint32_t index, const int na
 {
 	const struct part *part = &run->plan.sandbox_part;
 	const struct wire_companion *companion = companion_at(run, index);
-	char *const envp[] = { (char *)(uintptr_t)"PATH=/usr/bin:/bin", NULL };
+	char *const envp[] = { (char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL };
 	char *argv[65];
 	sigset_t none;
 	int null, r;
@@ -136,7 +136,9 @@ static const char *name_of(const struct run *run, uint32_t i)
 {
 	const struct wire_list argv = companion_at(run, i)->argv;
 
-	return argv.count ? plan_text(&run->plan.sandbox_part, plan_item(&run->plan.sandbox_part, argv, wire_text, 0)->text) : "";
+	return argv.count ? plan_text(&run->plan.sandbox_part,
+				      plan_item(&run->plan.sandbox_part, argv, wire_text, 0)->text)
+			  : "";
 }
 
 void companions_event(struct run *run, unsigned int index, bool died)
@@ -150,7 +152,8 @@ void companions_event(struct run *run, unsigned int index, bool died)
 			task->dead = true;
 			close_fd(&task->pidfd);
 			if (run->state < RUN_ENDING)
-				(void)run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, index, 0, name_of(run, index));
+				(void)run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, index, 0,
+					       name_of(run, index));
 		}
 		return;
 	}

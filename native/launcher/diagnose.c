@@ -69,12 +69,14 @@ static uint32_t diagnose_elf(const struct run *run, int fd, const uint8_t *head,
 	char loader[sizeof(failure->text)];
 
 	memcpy(&elf, head, sizeof(elf));
-	if (elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_ident[EI_DATA] != ELFDATA2LSB || elf.e_machine != NATIVE_MACHINE)
+	if (elf.e_ident[EI_CLASS] != ELFCLASS64 || elf.e_ident[EI_DATA] != ELFDATA2LSB ||
+	    elf.e_machine != NATIVE_MACHINE)
 		return START_FAILURE_WRONG_ARCHITECTURE;
 	for (unsigned int i = 0; i < elf.e_phnum && i < 64; i++) {
 		Elf64_Phdr program;
 
-		if (pread(fd, &program, sizeof(program), (off_t)(elf.e_phoff + i * sizeof(program))) != (ssize_t)sizeof(program))
+		if (pread(fd, &program, sizeof(program), (off_t)(elf.e_phoff + i * sizeof(program))) !=
+		    (ssize_t)sizeof(program))
 			return START_FAILURE_WRONG_FORMAT;
 		if (program.p_type != PT_INTERP)
 			continue;

@@ -61,7 +61,8 @@ int files_open_in(struct run *run)
 		if (run->files_in[i] < 0 || fstat(run->files_in[i], &status) < 0)
 			return run_fail(run, STAGE_PARENT, STEP_OPEN_FILES, i, errno, path);
 		if (!S_ISREG(status.st_mode))
-			return run_fail(run, STAGE_PARENT, STEP_OPEN_FILES, i, S_ISDIR(status.st_mode) ? EISDIR : EINVAL, path);
+			return run_fail(run, STAGE_PARENT, STEP_OPEN_FILES, i,
+					S_ISDIR(status.st_mode) ? EISDIR : EINVAL, path);
 	}
 	for (uint32_t i = 0; i < exec->files_out.count; i++) {
 		const char *path = plan_text(part, plan_item(part, exec->files_out, wire_file_out, i)->host_path);
@@ -91,7 +92,9 @@ static int make_parents(int work, const char *target)
 		if (name)
 			*name = '\0';
 		CLEANUP_FD int above = sys_openat2(work, name ? path : ".", O_PATH | O_DIRECTORY, 0, BENEATH);
-		int r = above < 0 ? above : mkdirat(above, name ? name + 1 : path, 0755) < 0 && errno != EEXIST ? -errno : 0;
+		int r = above < 0							      ? above
+			: mkdirat(above, name ? name + 1 : path, 0755) < 0 && errno != EEXIST ? -errno
+											      : 0;
 		if (name)
 			*name = '/';
 		*slash = '/';
@@ -109,7 +112,8 @@ static void bring_in(const struct run *run, uint32_t i, int ignored, struct work
 
 	(void)ignored;
 	if (r == 0) {
-		CLEANUP_FD int to = sys_openat2(run->work, target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, BENEATH);
+		CLEANUP_FD int to =
+			sys_openat2(run->work, target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, BENEATH);
 		r = to < 0 ? to : copy_bytes(run->files_in[i], to, UINT64_MAX, &ret->bytes);
 		if (r == 0 && fchmod(to, file->mode) < 0)
 			r = -errno;
@@ -142,8 +146,8 @@ static void bring_out(const struct run *run, uint32_t i, int to, struct work_res
 	const struct wire_file_out *file = plan_item(&run->plan.exec_part, run->plan.exec->files_out, wire_file_out, i);
 	const char *source = plan_text(&run->plan.exec_part, file->source);
 	struct stat status;
-	CLEANUP_FD int from =
-		sys_openat2(run->work, source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0, BENEATH | RESOLVE_NO_XDEV);
+	CLEANUP_FD int from = sys_openat2(run->work, source, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0,
+					  BENEATH | RESOLVE_NO_XDEV);
 	int r = from < 0 ? from : fstat(from, &status) < 0 ? -errno : 0;
 
 	if (r == 0 && !S_ISREG(status.st_mode)) {
@@ -151,7 +155,8 @@ static void bring_out(const struct run *run, uint32_t i, int to, struct work_res
 		return;
 	}
 	if (r == 0)
-		r = (uint64_t)status.st_size > file->max_bytes ? -EFBIG : copy_bytes(from, to, file->max_bytes, &ret->bytes);
+		r = (uint64_t)status.st_size > file->max_bytes ? -EFBIG
+							       : copy_bytes(from, to, file->max_bytes, &ret->bytes);
 	if (r < 0) {
 		ret->failure = output_failure(-r);
 		ret->error = -r;
@@ -206,13 +211,15 @@ static void as_program(const struct run *run, work_function *function, uint32_t 
 int files_copy_in(struct run *run)
 {
 	for (uint32_t i = 0; i < run->plan.exec->files_in.count; i++) {
-		const struct wire_file_in *file = plan_item(&run->plan.exec_part, run->plan.exec->files_in, wire_file_in, i);
+		const struct wire_file_in *file =
+			plan_item(&run->plan.exec_part, run->plan.exec->files_in, wire_file_in, i);
 		struct work_result result = { 0 };
 
 		as_program(run, bring_in, i, -1, &result);
 		close_fd(&run->files_in[i]);
 		if (result.error)
-			return run_fail(run, STAGE_PARENT, STEP_FILES_IN, i, result.error, plan_text(&run->plan.exec_part, file->target));
+			return run_fail(run, STAGE_PARENT, STEP_FILES_IN, i, result.error,
+					plan_text(&run->plan.exec_part, file->target));
 	}
 	return 0;
 }
@@ -254,7 +261,10 @@ void files_copy_out(struct run *run)
 		else
 			copy_out(run, i, &result);
 		const struct wire_output_record record = {
-			.index = i, .failure = result.failure, .error = result.error, .bytes = result.failure ? NOT_MEASURED : result.bytes,
+			.index = i,
+			.failure = result.failure,
+			.error = result.error,
+			.bytes = result.failure ? NOT_MEASURED : result.bytes,
 		};
 		(void)control_send(run, MESSAGE_KIND_OUTPUT, &record, sizeof(record));
 	}

@@ -20,7 +20,10 @@
 #include "sys.h"
 #include "util.h"
 
-#define PRIVATE_ATTR { .propagation = MS_PRIVATE }
+#define PRIVATE_ATTR                      \
+	{                                 \
+		.propagation = MS_PRIVATE \
+	}
 
 struct use {
 	uint64_t bytes, inodes;
@@ -203,13 +206,15 @@ static int open_source(struct init *init, const char *source, unsigned int flags
 	if (strncmp(source, init->cover_path, length) != 0 || (source[length] != '\0' && source[length] != '/'))
 		return sys_open_tree(AT_FDCWD, source, flags);
 	/* Covered by the scratch tmpfs; the descriptor still shows the host's directory. */
-	return source[length] == '\0' || source[length + 1] == '\0' ? sys_open_tree(init->cover, "", flags | AT_EMPTY_PATH)
-								    : sys_open_tree(init->cover, source + length + 1, flags);
+	return source[length] == '\0' || source[length + 1] == '\0'
+		       ? sys_open_tree(init->cover, "", flags | AT_EMPTY_PATH)
+		       : sys_open_tree(init->cover, source + length + 1, flags);
 }
 
 static int add_bind(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)
 {
-	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (entry->flags & FS_FLAG_RECURSIVE ? AT_RECURSIVE : 0);
+	unsigned int flags =
+		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (entry->flags & FS_FLAG_RECURSIVE ? AT_RECURSIVE : 0);
 	CLEANUP_FD int tree = open_source(init, source, flags);
 	int r;
 
@@ -228,7 +233,8 @@ static int add_scratch(struct init *init, const struct wire_fs_entry *entry, con
 
 	if (mkdirat(init->scratch, source, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	if ((entry->flags & FS_FLAG_OWNED_BY_PROGRAM) && fchownat(init->scratch, source, plan->program_uid, plan->program_gid, 0) < 0)
+	if ((entry->flags & FS_FLAG_OWNED_BY_PROGRAM) &&
+	    fchownat(init->scratch, source, plan->program_uid, plan->program_gid, 0) < 0)
 		return -errno;
 	if (fchmodat(init->scratch, source, entry->mode, 0) < 0) /* after chown, which clears bits */
 		return -errno;
@@ -328,7 +334,8 @@ static int add_mask(struct init *init, const char *target)
 		return point == -ENOENT ? 0 : point;
 	int directory = is_directory(point);
 	const char *cover = directory ? "empty" : "nothing";
-	if ((directory ? mkdirat(init->scratch, cover, 0555) : mknodat(init->scratch, cover, S_IFREG | 0444, 0)) < 0 && errno != EEXIST)
+	if ((directory ? mkdirat(init->scratch, cover, 0555) : mknodat(init->scratch, cover, S_IFREG | 0444, 0)) < 0 &&
+	    errno != EEXIST)
 		return -errno;
 	CLEANUP_FD int tree = sys_open_tree(init->scratch, cover, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
@@ -346,7 +353,8 @@ static int add_read_only(struct init *init, const char *target)
 
 	if (point < 0)
 		return point == -ENOENT ? 0 : point;
-	CLEANUP_FD int tree = sys_open_tree(point, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	CLEANUP_FD int tree =
+		sys_open_tree(point, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return tree;
 	attr.attr_set = MOUNT_ATTR_RDONLY;
@@ -394,7 +402,8 @@ int fs_build(struct init *init)
 		int r = target[1] == '\0' ? -EBADMSG : add_entry(init, entry, source, target);
 
 		if (r < 0)
-			return init_fail(init, STEP_FILESYSTEM, i, r, entry->kind == FS_KIND_BIND && r == -ENOENT ? source : target);
+			return init_fail(init, STEP_FILESYSTEM, i, r,
+					 entry->kind == FS_KIND_BIND && r == -ENOENT ? source : target);
 	}
 	return 0;
 }

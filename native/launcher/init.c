@@ -51,7 +51,8 @@ static void hear(struct init *init, uint32_t kind, int *fds, unsigned int count)
 	struct exec_message message;
 	unsigned int came = count;
 
-	if (message_receive(init->channel, &message, sizeof(message), fds, &came, NULL, 0) != 1 || message.kind != kind || came != count)
+	if (message_receive(init->channel, &message, sizeof(message), fds, &came, NULL, 0) != 1 ||
+	    message.kind != kind || came != count)
 		_exit(1);
 }
 
@@ -104,7 +105,8 @@ static int map_self(struct init *init)
 			return init_fail(init, STEP_MAP_SELF, 0, r, "channel");
 		hear(init, EXEC_GO_ON, NULL, 0);
 		/* Without this, where the caller's own id is outside the map, all our files would belong to nobody. */
-		if (!plan->caller_mapped && (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
+		if (!plan->caller_mapped &&
+		    (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0))
 			return init_fail(init, STEP_MAP_SELF, 1, errno, "id 0");
 		return die_with_parent(init); /* a credential change clears the parent-death signal */
 	}
@@ -152,8 +154,9 @@ struct namespaces {
 static int open_namespaces(struct init *init, struct namespaces *ret)
 {
 	static const char *const names[] = { "self/ns/user", "self/ns/mnt", "self/ns/net" };
-	unsigned int wanted = init->plan->sandbox->companions.count ? 3
-			      : init->plan->sandbox->id_mode == ID_MODE_SUBORDINATE ? 1 : 0;
+	unsigned int wanted = init->plan->sandbox->companions.count		    ? 3
+			      : init->plan->sandbox->id_mode == ID_MODE_SUBORDINATE ? 1
+										    : 0;
 
 	ret->count = 0;
 	for (unsigned int i = 0; i < wanted; i++) {
@@ -316,16 +319,24 @@ static int build(struct init *init)
 		return r;
 	if ((r = open_namespaces(init, &namespaces)) < 0 || (r = hide_init(init)) < 0 || (r = private_mounts(init)) < 0)
 		return r;
-	if ((r = fs_make_scratch(init)) < 0 || (r = start_companions(init, &namespaces)) < 0 || (r = fs_build(init)) < 0)
+	if ((r = fs_make_scratch(init)) < 0 || (r = start_companions(init, &namespaces)) < 0 ||
+	    (r = fs_build(init)) < 0)
 		return r;
-	if ((r = fs_seal(init)) < 0 || (r = pivot(init)) < 0 || (r = set_hostname(init)) < 0 || (r = loopback(init)) < 0)
+	if ((r = fs_seal(init)) < 0 || (r = pivot(init)) < 0 || (r = set_hostname(init)) < 0 ||
+	    (r = loopback(init)) < 0)
 		return r;
 	return ready(init, &namespaces);
 }
 
 void init_main(const struct plan *plan, int channel)
 {
-	struct init init = { .plan = plan, .channel = channel, .host_proc = -1, .cover = -1, .scratch = -1, .root = -1, .exec_fds = { -1, -1, -1, -1 } };
+	struct init init = { .plan = plan,
+			     .channel = channel,
+			     .host_proc = -1,
+			     .cover = -1,
+			     .scratch = -1,
+			     .root = -1,
+			     .exec_fds = { -1, -1, -1, -1 } };
 	unsigned int terminal = plan->exec->stdin == STDIO_KIND_TERMINAL;
 	int signals = -1;
 	pid_t program = -1;

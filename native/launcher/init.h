@@ -9,14 +9,14 @@
 struct init {
 	const struct plan *plan;
 	int channel;
-	int host_proc;    /* the host's /proc */
-	int cover;        /* the host directory that the scratch tmpfs covers while we build, and its path */
+	int host_proc; /* the host's /proc */
+	int cover;     /* the host directory that the scratch tmpfs covers while we build, and its path */
 	const char *cover_path;
-	int scratch;      /* root of the scratch tmpfs */
-	int root;         /* root of the new file system */
+	int scratch; /* root of the scratch tmpfs */
+	int root;    /* root of the new file system */
 	uint64_t scratch_dev;
 	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */
-	int exec_fds[4]; /* gate, stdin, stdout, stderr */
+	int exec_fds[4];		  /* gate, stdin, stdout, stderr */
 	struct failure failure;
 };
 

@@ -27,7 +27,8 @@ static uint64_t known_access(int abi)
 static int add_rules(const struct plan *plan, int ruleset, uint64_t known, uint32_t *ret_index)
 {
 	for (uint32_t i = 0; i < plan->sandbox->landlock.count; i++) {
-		const struct wire_landlock_rule *rule = plan_item(&plan->sandbox_part, plan->sandbox->landlock, wire_landlock_rule, i);
+		const struct wire_landlock_rule *rule =
+			plan_item(&plan->sandbox_part, plan->sandbox->landlock, wire_landlock_rule, i);
 		CLEANUP_FD int fd = open(plan_text(&plan->sandbox_part, rule->path), O_PATH | O_CLOEXEC);
 		struct path_beneath beneath = { .allowed_access = rule->access & known, .parent_fd = fd };
 		struct stat status;

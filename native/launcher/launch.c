@@ -158,7 +158,8 @@ void launch_channel(struct run *run)
 	}
 	switch ((enum init_message_kind)message.kind) {
 	case INIT_FAILED:
-		(void)run_fail(run, STAGE_INIT, message.failure.step, message.failure.index, message.failure.error, message.failure.text);
+		(void)run_fail(run, STAGE_INIT, message.failure.step, message.failure.index, message.failure.error,
+			       message.failure.text);
 		break;
 	case INIT_WANTS_IDS:
 		if (idmap_run(run) == 0)

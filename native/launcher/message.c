@@ -53,7 +53,10 @@ int message_receive(int socket, void *data, size_t length, int *fds, unsigned in
 	struct iovec iov = { .iov_base = data, .iov_len = length };
 	union control control;
 	struct msghdr message = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
 	};
 	unsigned int capacity = count ? *count : 0, taken = 0;
 	ssize_t n;

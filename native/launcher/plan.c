@@ -191,7 +191,8 @@ int plan_check(const void *bytes, size_t length, uint32_t kind)
 	if (length < sizeof(*header) + wire_records[id].size)
 		return -EBADMSG;
 	walk.cursor = (uint32_t)sizeof(*header) + wire_records[id].size;
-	if (!check_record(&walk, walk.base + sizeof(*header), id) || !align_cursor(&walk, 8) || walk.cursor != walk.size)
+	if (!check_record(&walk, walk.base + sizeof(*header), id) || !align_cursor(&walk, 8) ||
+	    walk.cursor != walk.size)
 		return -EBADMSG;
 	return 0;
 }
@@ -234,7 +235,8 @@ static bool maps_ok(const struct wire_sandbox_plan *sandbox, struct wire_list ma
 {
 	if (maps.count == 0 || maps.count > PLAN_MAX_MAPS)
 		return false;
-	return sandbox->id_mode == ID_MODE_SUBORDINATE || (maps.count == 1 && plan_item(part, maps, wire_id_map, 0)->size == 1);
+	return sandbox->id_mode == ID_MODE_SUBORDINATE ||
+	       (maps.count == 1 && plan_item(part, maps, wire_id_map, 0)->size == 1);
 }
 
 /* What the field tables cannot say: counts that fixed arrays hold, references between the parts. */
@@ -244,14 +246,16 @@ static bool meaning_ok(const struct plan *plan)
 	const struct wire_exec_plan *exec = plan->exec;
 	bool terminal = exec->stdin == STDIO_KIND_TERMINAL;
 
-	if (exec->argv.count == 0 || sandbox->cgroups.count > PLAN_MAX_HIERARCHIES || sandbox->companions.count > PLAN_MAX_COMPANIONS ||
-	    exec->files_in.count > PLAN_MAX_FILES || exec->files_out.count > PLAN_MAX_FILES || exec->groups.count > PLAN_MAX_GROUPS)
+	if (exec->argv.count == 0 || sandbox->cgroups.count > PLAN_MAX_HIERARCHIES ||
+	    sandbox->companions.count > PLAN_MAX_COMPANIONS || exec->files_in.count > PLAN_MAX_FILES ||
+	    exec->files_out.count > PLAN_MAX_FILES || exec->groups.count > PLAN_MAX_GROUPS)
 		return false;
 	/* Without all of these there is no sandbox; only the network may be the host's. */
 	if ((sandbox->namespaces | NAMESPACE_NETWORK) != NAMESPACE_MASK ||
 	    (sandbox->network == NETWORK_MODE_PRIVATE) != !!(sandbox->namespaces & NAMESPACE_NETWORK))
 		return false;
-	if (!maps_ok(sandbox, sandbox->uid_maps, &plan->sandbox_part) || !maps_ok(sandbox, sandbox->gid_maps, &plan->sandbox_part))
+	if (!maps_ok(sandbox, sandbox->uid_maps, &plan->sandbox_part) ||
+	    !maps_ok(sandbox, sandbox->gid_maps, &plan->sandbox_part))
 		return false;
 	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter))
 		return false;
@@ -259,7 +263,8 @@ static bool meaning_ok(const struct plan *plan)
 	if (terminal != (exec->stdout == STDIO_KIND_TERMINAL) || terminal != (exec->stderr == STDIO_KIND_TERMINAL))
 		return false;
 	for (uint32_t i = 0; i < exec->cgroup_writes.count; i++)
-		if (plan_item(&plan->exec_part, exec->cgroup_writes, wire_cgroup_write, i)->hierarchy >= sandbox->cgroups.count)
+		if (plan_item(&plan->exec_part, exec->cgroup_writes, wire_cgroup_write, i)->hierarchy >=
+		    sandbox->cgroups.count)
 			return false;
 	return exec->wall_ms <= PLAN_MAX_MS && exec->cpu_ms <= PLAN_MAX_MS;
 }

@@ -16,7 +16,13 @@ struct wire_header {
 _Static_assert(sizeof(struct wire_header) == 32, "header layout");
 
 /* Bounds of what a plan may ask for, beyond those of the table. A century of milliseconds fits nanoseconds in 64 bits. */
-enum { PLAN_MAX_HIERARCHIES = 8, PLAN_MAX_COMPANIONS = 8, PLAN_MAX_FILES = 256, PLAN_MAX_GROUPS = 32, PLAN_MAX_MAPS = 64 };
+enum {
+	PLAN_MAX_HIERARCHIES = 8,
+	PLAN_MAX_COMPANIONS = 8,
+	PLAN_MAX_FILES = 256,
+	PLAN_MAX_GROUPS = 32,
+	PLAN_MAX_MAPS = 64
+};
 #define PLAN_MAX_MS UINT64_C(3155760000000)
 
 /* A part that plan_check accepted: every offset below is in bounds, every string ends with NUL. */

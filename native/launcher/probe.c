@@ -116,9 +116,11 @@ static int mount_overlay(void)
 		return r;
 	if (mount("tmpfs", "/proc", "tmpfs", 0, NULL) < 0 || chdir("/proc") < 0)
 		return -errno;
-	if (mkdir("lower", 0755) < 0 || mkdir("lower/d", 0755) < 0 || mkdir("upper", 0755) < 0 || mkdir("work", 0755) < 0 || mkdir("m", 0755) < 0)
+	if (mkdir("lower", 0755) < 0 || mkdir("lower/d", 0755) < 0 || mkdir("upper", 0755) < 0 ||
+	    mkdir("work", 0755) < 0 || mkdir("m", 0755) < 0)
 		return -errno;
-	return mount("overlay", "m", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0 ? -errno : 0;
+	return mount("overlay", "m", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0 ? -errno
+													       : 0;
 }
 
 /* A mount that succeeds proves nothing: without user xattrs on the upper, removing a lower directory fails with EIO. */
@@ -170,8 +172,14 @@ static int try_wait_killable(void)
 
 static int try_perf(void)
 {
-	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE, .size = sizeof(attr), .config = PERF_COUNT_SW_TASK_CLOCK,
-		.disabled = 1, .inherit = 1, .exclude_kernel = 1, .exclude_hv = 1, .enable_on_exec = 1 };
+	struct perf_event_attr attr = { .type = PERF_TYPE_SOFTWARE,
+					.size = sizeof(attr),
+					.config = PERF_COUNT_SW_TASK_CLOCK,
+					.disabled = 1,
+					.inherit = 1,
+					.exclude_kernel = 1,
+					.exclude_hv = 1,
+					.enable_on_exec = 1 };
 	int r = sys_result(syscall(SYS_perf_event_open, &attr, 0, -1, -1, 8));
 
 	return r < 0 ? r : 0;

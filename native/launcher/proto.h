@@ -24,20 +24,20 @@ struct failure {
 };
 
 enum init_message_kind {
-	INIT_FAILED = 1,     /* failure */
-	INIT_WANTS_IDS,      /* subordinate mode: map me */
-	INIT_NAMESPACES,     /* companions may start; descriptors: user, mount, network namespace */
-	INIT_READY,          /* descriptors: root, work folder [, user namespace] */
-	INIT_GUARDED,        /* nothing of init can be used any more */
-	INIT_EXITED,         /* the program's main process ended */
+	INIT_FAILED = 1, /* failure */
+	INIT_WANTS_IDS,	 /* subordinate mode: map me */
+	INIT_NAMESPACES, /* companions may start; descriptors: user, mount, network namespace */
+	INIT_READY,	 /* descriptors: root, work folder [, user namespace] */
+	INIT_GUARDED,	 /* nothing of init can be used any more */
+	INIT_EXITED,	 /* the program's main process ended */
 };
 
 struct init_message {
 	uint32_t kind;
-	int32_t status;          /* wait status of the program */
-	uint64_t scratch_bytes;  /* in use before the program ran */
+	int32_t status;		/* wait status of the program */
+	uint64_t scratch_bytes; /* in use before the program ran */
 	uint64_t scratch_inodes;
-	uint64_t init_cpu_ns;    /* CPU time of init itself, not to be charged to the program */
+	uint64_t init_cpu_ns; /* CPU time of init itself, not to be charged to the program */
 	struct failure failure;
 };
 
@@ -54,10 +54,10 @@ enum gate_descriptor { GATE_HAS_TERMINAL = 1, GATE_HAS_CLOCK = 2 };
 
 struct gate_message {
 	uint32_t kind;
-	uint32_t has;             /* GATE_DESCRIPTORS: bits of gate_descriptor */
-	uint32_t landlock_abi;    /* 0 = not restricted */
+	uint32_t has;	       /* GATE_DESCRIPTORS: bits of gate_descriptor */
+	uint32_t landlock_abi; /* 0 = not restricted */
 	uint32_t seccomp;
-	uint64_t cpu_ns;          /* CPU time of the task before exec, not to be charged to the program */
+	uint64_t cpu_ns; /* CPU time of the task before exec, not to be charged to the program */
 	struct failure failure;
 };
 

@@ -317,7 +317,8 @@ void pumps_watch(struct run *run)
 		if (pump->from_open)
 			(void)watch_set(run, &pump->from, id, listens ? EPOLLIN : 0);
 		if (pump->to_open)
-			(void)watch_set(run, &pump->to, (enum watch_id)(id + 1), pump->blocked_on_target ? EPOLLOUT : 0);
+			(void)watch_set(run, &pump->to, (enum watch_id)(id + 1),
+					pump->blocked_on_target ? EPOLLOUT : 0);
 	}
 }
 

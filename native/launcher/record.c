@@ -10,7 +10,8 @@
 int control_send(const struct run *run, uint32_t kind, const void *payload, uint32_t length)
 {
 	const uint32_t header[2] = { kind, length };
-	struct iovec parts[2] = { { (void *)(uintptr_t)header, sizeof(header) }, { (void *)(uintptr_t)payload, length } };
+	struct iovec parts[2] = { { (void *)(uintptr_t)header, sizeof(header) },
+				  { (void *)(uintptr_t)payload, length } };
 	struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
 	ssize_t n;
 
@@ -33,7 +34,8 @@ static void read_disk(const struct run *run, struct wire_run_record *record)
 	record->disk_bytes = record->disk_inodes = NOT_MEASURED;
 	if (run->work < 0 || fstatfs(run->work, &status) < 0)
 		return;
-	uint64_t bytes = (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize, inodes = status.f_files - status.f_ffree;
+	uint64_t bytes = (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize,
+		 inodes = status.f_files - status.f_ffree;
 	record->disk_bytes = bytes > run->base_bytes ? bytes - run->base_bytes : 0;
 	record->disk_inodes = inodes > run->base_inodes ? inodes - run->base_inodes : 0;
 	record->disk_full = (status.f_blocks && status.f_bavail == 0) || (status.f_files && status.f_ffree == 0);
@@ -111,8 +113,8 @@ static void read_counters(struct run *run, struct wire_run_record *record)
 	if (record->disk_full == 1)
 		run->evidence |= EVIDENCE_SCRATCH_FULL;
 	/* The CPU resource limit kills a process by itself; its figure proves that it was that. */
-	if (exec->cpu_ms && (record->signal == SIGXCPU || record->signal == SIGKILL) && record->cpu_ns != NOT_MEASURED &&
-	    record->cpu_ns >= exec->cpu_ms * NS_PER_MS)
+	if (exec->cpu_ms && (record->signal == SIGXCPU || record->signal == SIGKILL) &&
+	    record->cpu_ns != NOT_MEASURED && record->cpu_ns >= exec->cpu_ms * NS_PER_MS)
 		run->evidence |= EVIDENCE_CPU_KILL;
 }
 
@@ -120,7 +122,8 @@ static uint32_t classify(uint32_t evidence, bool failed)
 {
 	uint32_t i = 0;
 
-	while (i < VERDICT_COUNT - 1 && (!(evidence & verdict_rules[i].evidence) || (verdict_rules[i].only_if_failed && !failed)))
+	while (i < VERDICT_COUNT - 1 &&
+	       (!(evidence & verdict_rules[i].evidence) || (verdict_rules[i].only_if_failed && !failed)))
 		i++;
 	return i;
 }
@@ -164,6 +167,7 @@ void record_send(struct run *run)
 	record.start_failure = run->start_failure;
 	copy_text(record.error_text, sizeof(record.error_text), run->failure.text);
 	record.evidence = run->evidence;
-	record.verdict = classify(run->evidence, !(run->has_status && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0));
+	record.verdict =
+		classify(run->evidence, !(run->has_status && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0));
 	(void)control_send(run, MESSAGE_KIND_RECORD, &record, sizeof(record));
 }

@@ -19,33 +19,46 @@
 enum { PUMP_BUFFER = 65536 };
 
 /* What the event loop watches; the value in epoll's data. */
-enum watch_id { WATCH_CONTROL, WATCH_SIGNALS, WATCH_TIMER, WATCH_CHANNEL, WATCH_GATE, WATCH_INIT,
-	        WATCH_STDIN_FROM, WATCH_STDIN_TO, WATCH_STDOUT_FROM, WATCH_STDOUT_TO, WATCH_STDERR_FROM, WATCH_STDERR_TO,
-	        WATCH_COMPANION, WATCH_COUNT = WATCH_COMPANION + 2 * PLAN_MAX_COMPANIONS };
+enum watch_id {
+	WATCH_CONTROL,
+	WATCH_SIGNALS,
+	WATCH_TIMER,
+	WATCH_CHANNEL,
+	WATCH_GATE,
+	WATCH_INIT,
+	WATCH_STDIN_FROM,
+	WATCH_STDIN_TO,
+	WATCH_STDOUT_FROM,
+	WATCH_STDOUT_TO,
+	WATCH_STDERR_FROM,
+	WATCH_STDERR_TO,
+	WATCH_COMPANION,
+	WATCH_COUNT = WATCH_COMPANION + 2 * PLAN_MAX_COMPANIONS
+};
 
 enum run_state {
 	RUN_SETTING_UP, /* init builds the sandbox */
-	RUN_STARTING,   /* the program task prepares itself */
-	RUN_RUNNING,    /* execve has worked, or is about to */
-	RUN_ENDING,     /* everything was told to die; waiting for init's exit */
-	RUN_DRAINING,   /* the tree is dead; what it wrote is still on its way */
+	RUN_STARTING,	/* the program task prepares itself */
+	RUN_RUNNING,	/* execve has worked, or is about to */
+	RUN_ENDING,	/* everything was told to die; waiting for init's exit */
+	RUN_DRAINING,	/* the tree is dead; what it wrote is still on its way */
 	RUN_DONE,
 };
 
 struct watch {
 	int fd;
-	uint32_t events; /* what epoll knows; 0 = not registered */
+	uint32_t events;   /* what epoll knows; 0 = not registered */
 	bool always_ready; /* a regular file: epoll refuses it, read and write never wait */
-	bool shared;       /* the caller's own, blocking description: poll before every use */
+	bool shared;	   /* the caller's own, blocking description: poll before every use */
 };
 
 /* One direction of one stream. Bounded memory: what is in `buffer` plus what the kernel's pipes hold. */
 struct pump {
 	struct watch from, to;
 	bool from_open, to_open;
-	bool to_is_caller;    /* stdout, stderr: count and limit */
+	bool to_is_caller; /* stdout, stderr: count and limit */
 	bool splice_works, blocked_on_target;
-	bool send;            /* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
+	bool send;		/* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
 	bool end_of_input_char; /* terminal: end of the caller's input becomes ^D */
 	uint64_t count, limit;
 	bool truncated;
@@ -54,7 +67,7 @@ struct pump {
 };
 
 struct cgroup {
-	int parent, run, init, exec;  /* directories; v1: only parent and run, exec == run */
+	int parent, run, init, exec; /* directories; v1: only parent and run, exec == run */
 	bool made_run, made_init, made_exec;
 };
 
@@ -70,11 +83,11 @@ struct run {
 	int control, epoll, timer, signals;
 	int channel, gate, init_pidfd;
 	pid_t init_pid, program_pid; /* as our own pid namespace names them */
-	int root, work, userns;      /* of the sandbox, from init */
-	int clock;                   /* perf task clock, or -1 */
-	int program_ends[4];         /* gate and stdio of the program, until they are sent */
+	int root, work, userns;	     /* of the sandbox, from init */
+	int clock;		     /* perf task clock, or -1 */
+	int program_ends[4];	     /* gate and stdio of the program, until they are sent */
 	bool guarded, waiting, gate_open, exec_sent, reaped, exec_known;
-	struct pump pumps[3];        /* stdin, stdout, stderr */
+	struct pump pumps[3]; /* stdin, stdout, stderr */
 	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
 	struct companion_task companions[PLAN_MAX_COMPANIONS];
 	uint32_t companions_ready;
@@ -82,10 +95,10 @@ struct run {
 	pid_t own_pid;
 	uint32_t evidence, start_failure;
 	struct failure failure;
-	struct gate_message task;    /* what the program task said at the gate */
+	struct gate_message task; /* what the program task said at the gate */
 	int cancel_signal;
 	bool caller_gone;
-	int status;                  /* wait status of the program */
+	int status; /* wait status of the program */
 	bool has_status;
 	uint64_t started_ns, setup_ended_ns, gate_ns, ended_ns;
 	uint64_t setup_deadline_ns, drain_deadline_ns, armed_ns;

@@ -13,8 +13,8 @@
 #include "sys.h"
 #include "util.h"
 
-#define SAMPLE_NS (5 * NS_PER_MS)      /* memory without a cgroup */
-#define COUNTER_NS (50 * NS_PER_MS)    /* OOM counter of a v1 cgroup */
+#define SAMPLE_NS	      (5 * NS_PER_MS)  /* memory without a cgroup */
+#define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup */
 #define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
 
 int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text)
@@ -100,7 +100,8 @@ static uint64_t next_deadline(const struct run *run)
 static void arm_timer(struct run *run)
 {
 	uint64_t next = next_deadline(run);
-	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(next / NS_PER_S), .tv_nsec = (long)(next % NS_PER_S) } };
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(next / NS_PER_S),
+						 .tv_nsec = (long)(next % NS_PER_S) } };
 
 	if (next == run->armed_ns)
 		return;
@@ -162,7 +163,8 @@ static void check_sample(struct run *run, uint64_t now)
 	if (sample.cpu_ns > run->sampled_cpu_ns)
 		run->sampled_cpu_ns = sample.cpu_ns;
 	run->has_samples = true;
-	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes && sample.memory_bytes > exec->memory_bytes)
+	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes &&
+	    sample.memory_bytes > exec->memory_bytes)
 		run_end(run, EVIDENCE_OOM_KILL);
 	if (cpu_by_sample && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
 		run_end(run, EVIDENCE_CPU_KILL);
@@ -249,7 +251,8 @@ static void init_event(struct run *run)
 	while (run->gate >= 0 && run->state < RUN_ENDING)
 		launch_gate(run);
 	if (run->state < RUN_ENDING)
-		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0, "");
+		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0,
+			       "");
 	companions_kill(run);
 	pumps_stop_input(run);
 	run->state = run->caller_gone ? RUN_DONE : RUN_DRAINING;

@@ -26,16 +26,16 @@
 
 /* Numbers are the same on every architecture since 5.1. */
 #ifndef SYS_open_tree
-#define SYS_open_tree 428
+#define SYS_open_tree  428
 #define SYS_move_mount 429
-#define SYS_fsopen 430
-#define SYS_fsconfig 431
-#define SYS_fsmount 432
-#define SYS_fspick 433
+#define SYS_fsopen     430
+#define SYS_fsconfig   431
+#define SYS_fsmount    432
+#define SYS_fspick     433
 #endif
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_send_signal 424
-#define SYS_pidfd_open 434
+#define SYS_pidfd_open	      434
 #endif
 #ifndef SYS_clone3
 #define SYS_clone3 435
@@ -51,12 +51,12 @@
 #endif
 #ifndef SYS_landlock_create_ruleset
 #define SYS_landlock_create_ruleset 444
-#define SYS_landlock_add_rule 445
-#define SYS_landlock_restrict_self 446
+#define SYS_landlock_add_rule	    445
+#define SYS_landlock_restrict_self  446
 #endif
 
 #ifndef OPEN_TREE_CLONE
-#define OPEN_TREE_CLONE 1
+#define OPEN_TREE_CLONE	  1
 #define OPEN_TREE_CLOEXEC O_CLOEXEC
 #endif
 #ifndef AT_RECURSIVE
@@ -69,7 +69,7 @@
 #ifndef MOUNT_ATTR_RDONLY
 #define MOUNT_ATTR_RDONLY 0x01
 #define MOUNT_ATTR_NOSUID 0x02
-#define MOUNT_ATTR_NODEV 0x04
+#define MOUNT_ATTR_NODEV  0x04
 #define MOUNT_ATTR_NOEXEC 0x08
 #endif
 #ifndef CLOSE_RANGE_CLOEXEC
@@ -85,7 +85,7 @@
 #define CLONE_NEWCGROUP 0x02000000
 #endif
 #ifndef FSOPEN_CLOEXEC
-#define FSOPEN_CLOEXEC 1u
+#define FSOPEN_CLOEXEC	1u
 #define FSMOUNT_CLOEXEC 1u
 #endif
 #ifndef FSPICK_CLOEXEC
@@ -103,7 +103,8 @@ enum sys_fsconfig {
 };
 
 struct sys_clone_args {
-	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size,
+		cgroup;
 };
 
 struct sys_mount_attr {

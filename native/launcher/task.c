@@ -163,7 +163,8 @@ static void cpu_clock(struct task *task)
 		.config = PERF_COUNT_SW_TASK_CLOCK,
 		.disabled = 1,
 		.inherit = 1,
-		.exclude_kernel = 1, /* what unprivileged users may ask for; a task clock counts kernel time all the same */
+		.exclude_kernel =
+			1, /* what unprivileged users may ask for; a task clock counts kernel time all the same */
 		.exclude_hv = 1,
 		.enable_on_exec = 1,
 	};
@@ -219,7 +220,8 @@ static void reset_signals(struct task *task)
 	sigset_t none;
 
 	for (int signal = 1; signal <= SIGRTMAX; signal++)
-		(void)sigaction(signal, &standard, NULL); /* refused for SIGKILL, SIGSTOP and two of the C library's own */
+		(void)sigaction(signal, &standard,
+				NULL); /* refused for SIGKILL, SIGSTOP and two of the C library's own */
 	(void)sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		fail(task, STEP_SIGNALS, 0, errno, "");
@@ -228,7 +230,8 @@ static void reset_signals(struct task *task)
 
 static void hand_over_descriptors(struct task *task)
 {
-	unsigned int count = (task->message.has & GATE_HAS_TERMINAL ? 1 : 0) + (task->message.has & GATE_HAS_CLOCK ? 1 : 0);
+	unsigned int count =
+		(task->message.has & GATE_HAS_TERMINAL ? 1 : 0) + (task->message.has & GATE_HAS_CLOCK ? 1 : 0);
 	int r;
 
 	task->message.kind = GATE_DESCRIPTORS;
@@ -246,7 +249,8 @@ static void seccomp(struct task *task)
 
 	/* The base filter first: the profile's need not permit the seccomp call that would install a second one. */
 	if (plan->sandbox->base_filter.len)
-		r = sys_seccomp_install(plan_bytes(&plan->sandbox_part, plan->sandbox->base_filter), plan->sandbox->base_filter.len);
+		r = sys_seccomp_install(plan_bytes(&plan->sandbox_part, plan->sandbox->base_filter),
+					plan->sandbox->base_filter.len);
 	if (r < 0)
 		fail(task, STEP_SECCOMP, 0, r, "base filter");
 	if (plan->exec->filter.len)

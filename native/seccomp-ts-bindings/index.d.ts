@@ -86,7 +86,8 @@ export class Filter {
   /** seccomp_syscall_priority: 0 to 255, higher is tested earlier. */
   setPriority(syscall: number, priority: number): void;
   /**
-   * seccomp_rule_add: all conditions must hold. libseccomp compares 64 bits whatever the kernel reads of an argument, refuses
+   * seccomp_rule_add: all conditions must hold. `syscall` is the native number, or the native pseudo number of a call that
+   * this machine lacks, whatever the filter's architectures are: libseccomp translates it by name. It compares 64 bits whatever the kernel reads of an argument, refuses
    * two conditions on one argument (EINVAL) and a rule whose action is the default (EACCES).
    */
   addRule(action: number, syscall: number, conditions?: readonly Condition[], options?: { readonly exact?: boolean }): void;

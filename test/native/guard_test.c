@@ -19,14 +19,38 @@
 
 static int failures;
 
-static long try_open(void) { return open("/etc/hostname", O_RDONLY); }
-static long try_exec(void) { return execl("/bin/true", "true", NULL); }
-static long try_kill(void) { return kill(getppid(), 0); }
-static long try_socket(void) { return socket(AF_UNIX, SOCK_STREAM, 0); }
-static long try_fork(void) { return fork(); }
-static long try_map(void) { return mmap(NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED; }
-static long try_unshare(void) { return unshare(CLONE_FILES); }
-static long try_write(void) { return write(2, "", 0); }
+static long try_open(void)
+{
+	return open("/etc/hostname", O_RDONLY);
+}
+static long try_exec(void)
+{
+	return execl("/bin/true", "true", NULL);
+}
+static long try_kill(void)
+{
+	return kill(getppid(), 0);
+}
+static long try_socket(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static long try_fork(void)
+{
+	return fork();
+}
+static long try_map(void)
+{
+	return mmap(NULL, 4096, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+static long try_unshare(void)
+{
+	return unshare(CLONE_FILES);
+}
+static long try_write(void)
+{
+	return write(2, "", 0);
+}
 
 /* Wait status of a child that tries it. */
 static int outcome(long (*attempt)(void), int guarded)

@@ -31,7 +31,8 @@ static size_t walk(const struct part *part, uint32_t kind)
 
 		for (uint32_t i = 0; i < plan->filesystem.count; i++) {
 			const struct wire_fs_entry *entry = plan_item(part, plan->filesystem, wire_fs_entry, i);
-			sum += strlen(plan_text(part, entry->target)) + strlen(plan_text(part, entry->source)) + entry->content.len;
+			sum += strlen(plan_text(part, entry->target)) + strlen(plan_text(part, entry->source)) +
+			       entry->content.len;
 		}
 		return sum + strlen(plan_text(part, plan->run_id)) + strlen(plan_text(part, plan->hostname));
 	}
