@@ -24,21 +24,30 @@ const textRules: Readonly<Record<string, { readonly test: (text: string) => bool
   file: { test: (text) => /^(?!\.)[a-z0-9._]{1,64}$/.test(text), must: "must be 1 to 64 of a-z, 0-9, '.' and '_', not starting with '.'" },
 };
 
+/** ES2024, in Node since 20; the type library of this project is a year behind. */
+type WellFormedText = string & { isWellFormed(): boolean };
+
 /** What is wrong with a text field, or null. */
 export function textProblem(check: string | undefined, text: string): string | null {
   if (!nulFree(text)) return "must not contain NUL";
   // A lone surrogate has no UTF-8 form; TextEncoder would silently write another character.
-  if (/\p{Surrogate}/u.test(text)) return "must be well-formed Unicode";
+  if (!(text as WellFormedText).isWellFormed()) return "must be well-formed Unicode";
   if (check === undefined) return null;
   const rule = textRules[check];
   if (rule === undefined) return `has an unknown check '${check}'`;
   return rule.test(text) ? null : rule.must;
 }
 
-/** "list:FsEntry" -> ["list", "FsEntry"]; "array:u32:15" -> ["array", "u32"], its count is the field's size / 4. */
+const typeParts = new Map<string, readonly [head: string, argument: string]>();
+
+/** "list:FsEntry" -> ["list", "FsEntry"]; of "array:u32:15" the count is the field's size / 4. Kept, for it is asked a thousand times a plan. */
 export function splitType(type: string): readonly [head: string, argument: string] {
+  const known = typeParts.get(type);
+  if (known !== undefined) return known;
   const [head = "", argument = ""] = type.split(":");
-  return [head, argument];
+  const parts = [head, argument] as const;
+  typeParts.set(type, parts);
+  return parts;
 }
 
 /** The one `array` field whose elements are an enum in disguise (Mechanism). */
