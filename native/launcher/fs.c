@@ -10,7 +10,7 @@
  * Mount points are made only on the scratch tmpfs, never in a host directory: the device number is checked before each
  * mkdir, so a writable volume is not littered.
  */
-#include "init.h"
+#include "fs.h"
 
 #include <linux/magic.h>
 #include <limits.h>
@@ -41,7 +41,7 @@ static int scratch_use(int fd, struct use *ret)
 }
 
 /* A new, detached mount of a file system type; options are key, value pairs (value NULL: a flag) ended by NULL. */
-static int new_mount(const char *type, const char *const *options, unsigned int attributes)
+int fs_new_mount(const char *type, const char *const *options, unsigned int attributes)
 {
 	CLEANUP_FD int fs = sys_fsopen(type);
 	int r = fs;
@@ -66,7 +66,7 @@ int fs_make_scratch(struct init *init)
 		init->cover = init->host_proc;
 	}
 
-	init->scratch = new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	init->scratch = fs_new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (init->scratch < 0)
 		return init_fail(init, STEP_SCRATCH, 0, init->scratch, "tmpfs");
 	/* Parts of a detached mount cannot be bound before kernel 6.15, so it is attached for the time being. */
@@ -84,7 +84,7 @@ int fs_make_scratch(struct init *init)
 	return r < 0 ? init_fail(init, STEP_SCRATCH, 4, r, "root") : 0;
 }
 
-static bool on_scratch(const struct init *init, int fd)
+bool fs_on_scratch(const struct init *init, int fd)
 {
 	struct stat status;
 
@@ -95,7 +95,7 @@ static bool on_scratch(const struct init *init, int fd)
  * Opens the directory that holds the last component of `target`, making missing ones on the scratch tmpfs.
  * *ret_name points into target. Directories found on the way may be links inside the root: RESOLVE_IN_ROOT follows them.
  */
-static int open_parent(struct init *init, const char *target, const char **ret_name)
+int fs_open_parent(struct init *init, const char *target, const char **ret_name)
 {
 	const char *last = strrchr(target, '/');
 	char path[PATH_MAX];
@@ -122,7 +122,7 @@ static int open_parent(struct init *init, const char *target, const char **ret_n
 			*name = '/';
 			if (above < 0)
 				return above;
-			if (!on_scratch(init, above))
+			if (!fs_on_scratch(init, above))
 				return -EROFS;
 			if (mkdirat(above, name + 1, 0755) < 0)
 				return -errno;
@@ -136,276 +136,42 @@ static int open_parent(struct init *init, const char *target, const char **ret_n
 }
 
 /* Opens the mount point `target`, making an empty directory or file of the wanted kind where there is none. */
-static int open_target(struct init *init, const char *target, bool directory)
+int fs_open_target(struct init *init, const char *target, bool directory)
 {
 	const char *name;
 	int fd = sys_open_in_root(init->root, target, O_PATH);
 
 	if (fd != -ENOENT)
 		return fd;
-	CLEANUP_FD int parent = open_parent(init, target, &name);
+	CLEANUP_FD int parent = fs_open_parent(init, target, &name);
 	if (parent < 0)
 		return parent;
-	if (!on_scratch(init, parent))
+	if (!fs_on_scratch(init, parent))
 		return -EROFS;
 	if (directory ? mkdirat(parent, name, 0755) < 0 : mknodat(parent, name, S_IFREG | 0644, 0) < 0)
 		return -errno; /* EEXIST: a dangling link is in the way */
 	return sys_open_in_root(init->root, target, O_PATH);
 }
 
-static int is_directory(int fd)
+int fs_is_directory(int fd)
 {
 	struct stat status;
 
 	return fstat(fd, &status) < 0 ? -errno : S_ISDIR(status.st_mode);
 }
 
-static int attach(struct init *init, int tree, const char *target)
+int fs_attach(struct init *init, int tree, const char *target)
 {
-	int directory = is_directory(tree);
+	int directory = fs_is_directory(tree);
 
 	if (directory < 0)
 		return directory;
-	CLEANUP_FD int point = open_target(init, target, directory);
+	CLEANUP_FD int point = fs_open_target(init, target, directory);
 	if (point < 0)
 		return point;
-	if (is_directory(point) != directory)
+	if (fs_is_directory(point) != directory)
 		return directory ? -ENOTDIR : -EISDIR;
 	return sys_move_mount(tree, point);
-}
-
-static unsigned int attributes_of(const struct wire_fs_entry *entry)
-{
-	unsigned int attributes = MOUNT_ATTR_NOSUID;
-
-	if (!(entry->flags & FS_FLAG_DEVICE_NODES))
-		attributes |= MOUNT_ATTR_NODEV;
-	if (entry->flags & FS_FLAG_READ_ONLY)
-		attributes |= MOUNT_ATTR_RDONLY;
-	if (entry->flags & FS_FLAG_NO_EXEC)
-		attributes |= MOUNT_ATTR_NOEXEC;
-	return attributes;
-}
-
-/*
- * Restricts a detached copy before anybody can reach it. Adding flags keeps those that are locked, and AT_RECURSIVE
- * reaches every submount: a read-only bind has no writable hole.
- */
-static int restrict_tree(int tree, const struct wire_fs_entry *entry)
-{
-	struct sys_mount_attr attr = PRIVATE_ATTR;
-
-	attr.attr_set = attributes_of(entry);
-	return sys_mount_setattr(tree, entry->flags & FS_FLAG_RECURSIVE ? AT_RECURSIVE : 0, &attr);
-}
-
-static int open_source(struct init *init, const char *source, unsigned int flags)
-{
-	size_t length = strlen(init->cover_path);
-
-	if (strncmp(source, init->cover_path, length) != 0 || (source[length] != '\0' && source[length] != '/'))
-		return sys_open_tree(AT_FDCWD, source, flags);
-	/* Covered by the scratch tmpfs; the descriptor still shows the host's directory. */
-	return source[length] == '\0' || source[length + 1] == '\0'
-		       ? sys_open_tree(init->cover, "", flags | AT_EMPTY_PATH)
-		       : sys_open_tree(init->cover, source + length + 1, flags);
-}
-
-static int add_bind(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)
-{
-	unsigned int flags =
-		OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (entry->flags & FS_FLAG_RECURSIVE ? AT_RECURSIVE : 0);
-	CLEANUP_FD int tree = open_source(init, source, flags);
-	int r;
-
-	if (tree == -ENOENT && (entry->flags & FS_FLAG_OPTIONAL))
-		return 0;
-	if (tree < 0)
-		return tree;
-	r = restrict_tree(tree, entry);
-	return r < 0 ? r : attach(init, tree, target);
-}
-
-static int add_scratch(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)
-{
-	const struct wire_sandbox_plan *plan = init->plan->sandbox;
-	int r;
-
-	if (mkdirat(init->scratch, source, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	if ((entry->flags & FS_FLAG_OWNED_BY_PROGRAM) &&
-	    fchownat(init->scratch, source, plan->program_uid, plan->program_gid, 0) < 0)
-		return -errno;
-	if (fchmodat(init->scratch, source, entry->mode, 0) < 0) /* after chown, which clears bits */
-		return -errno;
-	CLEANUP_FD int tree = sys_open_tree(init->scratch, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0)
-		return tree;
-	r = restrict_tree(tree, entry);
-	return r < 0 ? r : attach(init, tree, target);
-}
-
-static int add_tmpfs(struct init *init, const struct wire_fs_entry *entry, const char *target)
-{
-	char size[24], inodes[24], mode[8], uid[12], gid[12];
-	struct text text = text_in(size, sizeof(size));
-	const char *options[] = { "size", size, "nr_inodes", inodes, "mode", mode, "uid", uid, "gid", gid, NULL };
-
-	text_add_u64(&text, entry->size_bytes);
-	text = text_in(inodes, sizeof(inodes));
-	text_add_u64(&text, entry->inodes);
-	for (int i = 0; i < 4; i++)
-		mode[i] = (char)('0' + ((entry->mode >> (9 - 3 * i)) & 7));
-	mode[4] = '\0';
-	text = text_in(uid, sizeof(uid));
-	text_add_u64(&text, init->plan->sandbox->program_uid);
-	text = text_in(gid, sizeof(gid));
-	text_add_u64(&text, init->plan->sandbox->program_gid);
-	CLEANUP_FD int mount = new_mount("tmpfs", options, attributes_of(entry));
-	return mount < 0 ? mount : attach(init, mount, target);
-}
-
-static int add_kernel_fs(struct init *init, const struct wire_fs_entry *entry, const char *target)
-{
-	static const char *const subset[] = { "subset", "pid", NULL };
-	static const char *const pts[] = { "newinstance", NULL, "ptmxmode", "0666", "mode", "0620", NULL };
-	const char *type = entry->kind == FS_KIND_PROC ? "proc" : entry->kind == FS_KIND_DEVPTS ? "devpts" : "sysfs";
-	const char *const *options = NULL;
-	unsigned int attributes = attributes_of(entry) | MOUNT_ATTR_NODEV;
-
-	if (entry->kind == FS_KIND_DEVPTS) {
-		options = pts;
-		attributes &= ~(unsigned int)MOUNT_ATTR_NODEV;
-	} else if (entry->flags & FS_FLAG_SUBSET_PID) {
-		options = subset;
-	}
-	CLEANUP_FD int mount = new_mount(type, options, attributes);
-	return mount < 0 ? mount : attach(init, mount, target);
-}
-
-static int add_directory(struct init *init, const struct wire_fs_entry *entry, const char *target)
-{
-	CLEANUP_FD int fd = open_target(init, target, true);
-
-	if (fd < 0)
-		return fd;
-	if (!on_scratch(init, fd))
-		return -EROFS;
-	const char *name;
-	CLEANUP_FD int parent = open_parent(init, target, &name);
-	return parent < 0 ? parent : fchmodat(parent, name, entry->mode, 0) < 0 ? -errno : 0;
-}
-
-static int add_link(struct init *init, const char *value, const char *target)
-{
-	const char *name;
-	CLEANUP_FD int parent = open_parent(init, target, &name);
-
-	if (parent < 0)
-		return parent;
-	if (!on_scratch(init, parent))
-		return -EROFS;
-	return symlinkat(value, parent, name) < 0 ? -errno : 0;
-}
-
-static int add_file(struct init *init, const struct wire_fs_entry *entry, const char *target)
-{
-	const char *name;
-	CLEANUP_FD int parent = open_parent(init, target, &name);
-
-	if (parent < 0)
-		return parent;
-	if (!on_scratch(init, parent))
-		return -EROFS;
-	CLEANUP_FD int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, entry->mode);
-	if (fd < 0)
-		return -errno;
-	return write_all(fd, plan_bytes(&init->plan->sandbox_part, entry->content), entry->content.len);
-}
-
-/* Hides what is there behind something empty and read-only; what is not there needs no hiding. */
-static int add_mask(struct init *init, const char *target)
-{
-	struct sys_mount_attr attr = PRIVATE_ATTR;
-	CLEANUP_FD int point = sys_open_in_root(init->root, target, O_PATH);
-	int r;
-
-	if (point < 0)
-		return point == -ENOENT ? 0 : point;
-	int directory = is_directory(point);
-	const char *cover = directory ? "empty" : "nothing";
-	if ((directory ? mkdirat(init->scratch, cover, 0555) : mknodat(init->scratch, cover, S_IFREG | 0444, 0)) < 0 &&
-	    errno != EEXIST)
-		return -errno;
-	CLEANUP_FD int tree = sys_open_tree(init->scratch, cover, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (tree < 0)
-		return tree;
-	attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	r = sys_mount_setattr(tree, 0, &attr);
-	return r < 0 ? r : sys_move_mount(tree, point);
-}
-
-static int add_read_only(struct init *init, const char *target)
-{
-	struct sys_mount_attr attr = PRIVATE_ATTR;
-	CLEANUP_FD int point = sys_open_in_root(init->root, target, O_PATH);
-	int r;
-
-	if (point < 0)
-		return point == -ENOENT ? 0 : point;
-	CLEANUP_FD int tree =
-		sys_open_tree(point, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (tree < 0)
-		return tree;
-	attr.attr_set = MOUNT_ATTR_RDONLY;
-	r = sys_mount_setattr(tree, AT_RECURSIVE, &attr);
-	return r < 0 ? r : sys_move_mount(tree, point);
-}
-
-static int add_entry(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)
-{
-	switch ((enum fs_kind)entry->kind) {
-	case FS_KIND_DIRECTORY:
-		return add_directory(init, entry, target);
-	case FS_KIND_SYMLINK:
-		return add_link(init, source, target);
-	case FS_KIND_FILE:
-		return add_file(init, entry, target);
-	case FS_KIND_BIND:
-		return add_bind(init, entry, source, target);
-	case FS_KIND_SCRATCH:
-		return add_scratch(init, entry, source, target);
-	case FS_KIND_TMPFS:
-		return add_tmpfs(init, entry, target);
-	case FS_KIND_PROC:
-	case FS_KIND_DEVPTS:
-	case FS_KIND_SYSFS:
-		return add_kernel_fs(init, entry, target);
-	case FS_KIND_MASK:
-		return add_mask(init, target);
-	case FS_KIND_READ_ONLY:
-		return add_read_only(init, target);
-	case FS_KIND_COUNT:
-		break;
-	}
-	return -EBADMSG;
-}
-
-int fs_build(struct init *init)
-{
-	const struct part *part = &init->plan->sandbox_part;
-	const struct wire_sandbox_plan *plan = init->plan->sandbox;
-
-	for (uint32_t i = 0; i < plan->filesystem.count; i++) {
-		const struct wire_fs_entry *entry = plan_item(part, plan->filesystem, wire_fs_entry, i);
-		const char *source = plan_text(part, entry->source), *target = plan_text(part, entry->target);
-		int r = target[1] == '\0' ? -EBADMSG : add_entry(init, entry, source, target);
-
-		if (r < 0)
-			return init_fail(init, STEP_FILESYSTEM, i, r,
-					 entry->kind == FS_KIND_BIND && r == -ENOENT ? source : target);
-	}
-	return 0;
 }
 
 /* The profile's limits count from here: what the skeleton uses is not the program's. */

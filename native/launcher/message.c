@@ -17,14 +17,16 @@ int message_send(int socket, const void *data, size_t length, const int *fds, un
 	union control control;
 	ssize_t n;
 
+	if (count > MESSAGE_MAX_FDS)
+		return -EINVAL;
 	if (count) {
 		memset(&control, 0, sizeof(control));
 		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		message.msg_controllen = (socklen_t)CMSG_SPACE(sizeof(int) * count);
 		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
-		header->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		header->cmsg_len = (socklen_t)CMSG_LEN(sizeof(int) * count);
 		memcpy(CMSG_DATA(header), fds, sizeof(int) * count);
 	}
 	do

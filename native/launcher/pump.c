@@ -190,6 +190,7 @@ static bool flush(struct run *run, struct pump *pump)
 			return true;
 		}
 		pump->start += (uint32_t)n;
+		pump->delivered += (uint64_t)n;
 	}
 	pump->start = pump->end = 0;
 	return true;
@@ -253,6 +254,8 @@ static ssize_t transfer(struct run *run, struct pump *pump, size_t want)
 		pump->splice_works = false;
 		return transfer(run, pump, want);
 	}
+	if (n > 0)
+		pump->delivered += (uint64_t)n;
 	/* EAGAIN of a splice may be either end's. */
 	if (would_block(n))
 		pump->blocked_on_target = is_ready(pump->from.fd, POLLIN);
@@ -328,6 +331,12 @@ void pumps_stop_input(struct run *run)
 		pump_close_from(run, &run->pumps[0]);
 	if (run->pumps[0].to_open)
 		pump_close_to(run, &run->pumps[0]);
+}
+
+void pumps_give_up(struct run *run)
+{
+	for (int i = 1; i < 3; i++)
+		run->pumps[i].truncated |= run->pumps[i].to_open && run->pumps[i].blocked_on_target;
 }
 
 bool pumps_drained(const struct run *run)

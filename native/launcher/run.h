@@ -60,7 +60,7 @@ struct pump {
 	bool splice_works, blocked_on_target;
 	bool send;		/* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
 	bool end_of_input_char; /* terminal: end of the caller's input becomes ^D */
-	uint64_t count, limit;
+	uint64_t count, limit, delivered;
 	bool truncated;
 	uint32_t start, end; /* pending bytes in buffer */
 	uint8_t buffer[PUMP_BUFFER];
@@ -138,6 +138,8 @@ void pumps_watch(struct run *run);
 /* Moves what can be moved without waiting; true when a regular file has more to give or take. */
 bool pumps_step(struct run *run);
 void pumps_stop_input(struct run *run);
+/* The reader takes no more: what is left is lost, and the record says so. */
+void pumps_give_up(struct run *run);
 bool pumps_drained(const struct run *run);
 void pumps_attach_terminal(struct run *run, int master);
 void pump_close_from(struct run *run, struct pump *pump);

@@ -16,6 +16,8 @@
 #define SAMPLE_NS	      (5 * NS_PER_MS)  /* memory without a cgroup */
 #define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup */
 #define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
+#define DRAIN_AFTER_KILL_NS   (5 * NS_PER_S) /* without any progress */
+#define EVIDENCE_KILLED	      (EVIDENCE_OOM_KILL | EVIDENCE_CPU_KILL | EVIDENCE_WALL_KILL | EVIDENCE_OUTPUT_KILL)
 
 int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text)
 {
@@ -178,8 +180,10 @@ static void timer_event(struct run *run)
 	run->armed_ns = 0;
 	if (run->state <= RUN_STARTING && now >= run->setup_deadline_ns)
 		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 0, ETIMEDOUT, "set-up");
-	if (run->state == RUN_DRAINING && run->drain_deadline_ns && now >= run->drain_deadline_ns)
+	if (run->state == RUN_DRAINING && run->drain_deadline_ns && now >= run->drain_deadline_ns) {
+		pumps_give_up(run);
 		run->state = RUN_DONE;
+	}
 	if (run->state != RUN_RUNNING)
 		return;
 	if (run->plan.exec->wall_ms && now >= run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS)
@@ -255,6 +259,9 @@ static void init_event(struct run *run)
 			       "");
 	companions_kill(run);
 	pumps_stop_input(run);
+	/* A program that ended by itself has its output delivered however slowly it is read; a run that a limit ended must end. */
+	if (!run->drain_deadline_ns && run->evidence & EVIDENCE_KILLED)
+		run->drain_deadline_ns = now_ns() + DRAIN_AFTER_KILL_NS;
 	run->state = run->caller_gone ? RUN_DONE : RUN_DRAINING;
 }
 
@@ -305,8 +312,12 @@ void supervise(struct run *run)
 	if (r < 0)
 		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 1, r, "epoll");
 	while (run->state < RUN_DONE) {
+		uint64_t before = run->pumps[1].delivered + run->pumps[2].delivered;
 		bool more = pumps_step(run);
 
+		if (run->state == RUN_DRAINING && run->drain_deadline_ns && run->evidence & EVIDENCE_KILLED &&
+		    run->pumps[1].delivered + run->pumps[2].delivered != before)
+			run->drain_deadline_ns = now_ns() + DRAIN_AFTER_KILL_NS;
 		if (run->state == RUN_DRAINING && pumps_drained(run)) {
 			run->state = RUN_DONE;
 			break;

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 -- building the sandbox's file system; see fs.c. */
+#ifndef BELLJAR_FS_H
+#define BELLJAR_FS_H
+
+#include <stdbool.h>
+
+#include "init.h"
+
+/* A new, detached mount of a file system type; options are key, value pairs (value NULL: a flag) ended by NULL. */
+int fs_new_mount(const char *type, const char *const *options, unsigned int attributes);
+
+/* Whether an open file lies on our own tmpfs, the only place where mount points are made. */
+bool fs_on_scratch(const struct init *init, int fd);
+
+/* Opens the directory that holds the last component of `target`, making missing ones; *ret_name points into target. */
+int fs_open_parent(struct init *init, const char *target, const char **ret_name);
+
+/* Opens the mount point `target`, making an empty directory or file where there is none. */
+int fs_open_target(struct init *init, const char *target, bool directory);
+
+int fs_is_directory(int fd);
+
+/* Attaches a detached mount at `target`. */
+int fs_attach(struct init *init, int tree, const char *target);
+
+#endif
