@@ -20,7 +20,7 @@ export interface ReferenceFilter {
 
 /** @throws what resolveRules throws; SeccompError of the binding */
 export async function referenceFilter(input: FilterInput): Promise<ReferenceFilter> {
-  const { Filter, arches } = await import("seccomp-ts-bindings");
+  const { Filter, arches, syscallNumber } = await import("seccomp-ts-bindings");
   const rules = resolveRules(input);
   const filter = new Filter(rules.defaultAction);
   const arch = auditArch[input.arch];
@@ -29,7 +29,9 @@ export async function referenceFilter(input: FilterInput): Promise<ReferenceFilt
     filter.removeArch(arches.native);
   }
   const inexpressible: string[] = [];
-  for (const [name, number] of Object.entries(syscallNumbers(input.arch))) {
+  for (const name of Object.keys(syscallNumbers(input.arch))) {
+    // libseccomp takes this machine's number, or its pseudo number for a call that this machine lacks, and translates.
+    const number = syscallNumber(arches.native, name) ?? -1;
     const expressed = express(rules, name);
     if (expressed === null) inexpressible.push(name);
     for (const { action, conditions } of expressed ?? []) filter.addRule(action, number, conditions);
