@@ -51,15 +51,15 @@ function checkMounts(mounts: readonly (Holed<MountSpec> | undefined)[], report: 
   }
 }
 
-function checkProcess(process: NonNullable<Holed<Profile>["process"]>, report: Report): void {
-  if (process.workdir !== undefined) report(["process", "workdir"], sandboxPathProblem(process.workdir));
-  if (process.hostname !== undefined) report(["process", "hostname"], hostnameProblem(process.hostname));
-  if (process.umask !== undefined) reported(report, ["process", "umask"], readFileMode(process.umask, { max: 0o777 }));
-  for (const [name, value] of Object.entries(process.env ?? {})) {
+function checkProcess(start: NonNullable<Holed<Profile>["process"]>, report: Report): void {
+  if (start.workdir !== undefined) report(["process", "workdir"], sandboxPathProblem(start.workdir));
+  if (start.hostname !== undefined) report(["process", "hostname"], hostnameProblem(start.hostname));
+  if (start.umask !== undefined) reported(report, ["process", "umask"], readFileMode(start.umask, { max: 0o777 }));
+  for (const [name, value] of Object.entries(start.env ?? {})) {
     report(["process", "env", name], envNameProblem(name));
     if (value?.includes("\0")) report(["process", "env", name], "must not hold a NUL character");
   }
-  for (const [index, name] of (process.inheritEnv ?? []).entries()) {
+  for (const [index, name] of (start.inheritEnv ?? []).entries()) {
     if (name !== undefined) report(["process", "inheritEnv", index], envNameProblem(name));
   }
 }

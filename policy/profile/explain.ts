@@ -51,7 +51,7 @@ function ruleWords({ names, action, args }: ResolvedSeccompRule): string {
 const listWords = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
 
 function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
-  const { rootfs, user, process, seccomp, limits } = policy;
+  const { rootfs, user, process: start, seccomp, limits } = policy;
   const plain = (path: string, raw: string | number | boolean): Field => ({ path, value: String(raw), raw });
   const list = (path: string, raw: readonly string[]): Field => ({ path, value: listWords(raw), raw });
   const each = <T extends { readonly comment: string | null }>(
@@ -77,11 +77,11 @@ function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
     plain("proc", policy.proc),
     plain("sys", policy.sys),
     ...each("mounts", policy.mounts, mountWords),
-    plain("process.workdir", process.workdir),
-    ...Object.entries(process.env).map(([name, raw]) => ({ path: formatPath(["process", "env", name]), value: quoteValue(raw), raw })),
-    list("process.inheritEnv", process.inheritEnv),
-    { path: "process.umask", value: formatFileMode(process.umask), raw: process.umask },
-    plain("process.hostname", process.hostname),
+    plain("process.workdir", start.workdir),
+    ...Object.entries(start.env).map(([name, raw]) => ({ path: formatPath(["process", "env", name]), value: quoteValue(raw), raw })),
+    list("process.inheritEnv", start.inheritEnv),
+    { path: "process.umask", value: formatFileMode(start.umask), raw: start.umask },
+    plain("process.hostname", start.hostname),
     ...limitNames.map((name) => ({ path: `limits.${name}`, value: formatLimit(name, limits[name]), raw: limits[name] })),
     list("limits.required", policy.required),
     list("seccomp.extends", seccomp.ruleSets),

@@ -30,7 +30,7 @@ export function parseSet(text: string): { readonly path: string; readonly value:
   const example = "such as limits.memory=1G";
   if (equals === -1) throw usage(`--set ${quoteValue(text)}: must be PATH=VALUE ${example}`);
   const segments = parsePath(path);
-  if (segments === null) throw usage(`--set ${quoteValue(path)}: is not a path ${example}, process.env.LANG=C or mounts[+]={…}`);
+  if (segments === null) throw usage(`--set ${quoteValue(path)}: is not a path ${example} or mounts[+]={…}`);
   const written = text.slice(equals + 1);
   if (textFields.test(path)) return { path, value: written };
   const json = readJson(written);
@@ -91,7 +91,7 @@ export function applyOverride(merged: Merged, override: Override): { readonly me
   const path = formatPath(segments);
   const applied = { path, origin: override.origin };
   const isLimit = segments[0] === "limits" && (limitNames as readonly unknown[]).includes(segments[1]);
-  const value = isLimit && override.value === "none" ? null : override.value;
+  const value = isLimit && (override.value === "none" || override.value === "null") ? null : override.value;
   const firstIndex = segments.findIndex((segment) => typeof segment === "number");
   if (firstIndex === -1) return { merged: mergeLayer(merged, nest(segments, value), override.origin), applied };
 

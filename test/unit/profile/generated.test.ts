@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { builtinProfiles, parseProfile } from "../../../policy/profile/index.ts";
 import { readLimit } from "../../../policy/profile/limits.ts";
 import { limitNames } from "../../../policy/profile/types.ts";
+import { knownKeys } from "../../../policy/profile/validate.gen.js";
 import { readFileMode, readSize } from "../../../policy/units.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -23,6 +24,23 @@ test("the validator needs nothing at run time", () => {
 test("the schema knows the limits of the types, and every key has words for editors", () => {
   expect(Object.keys(schema.properties.limits.properties)).toEqual([...limitNames, "required"]);
   for (const [key, node] of Object.entries<{ description?: string }>(schema.properties)) expect(node.description ?? "", key).not.toBe("");
+});
+
+test("the reference names every field with its default", () => {
+  const reference = readFileSync(`${root}/docs/profile.md`, "utf8");
+  for (const [place, keys] of Object.entries(knownKeys)) {
+    for (const key of keys) {
+      const name = place === "" || place.includes("[]") ? key : `${place}.${key}`;
+      expect(reference.includes(`\`${name}\``) || knownKeys[name] !== undefined, `${place} ${key}`).toBe(true);
+    }
+  }
+  const { limits } = JSON.parse(builtinProfiles["default"] ?? "") as { limits: Record<string, unknown> };
+  for (const name of limitNames) expect(reference).toMatch(new RegExp(`\\| \`limits\\.${name}\` \\| [^|]+ \\| \`${limits[name]}\` \\|`));
+});
+
+test("the example of the reference is a profile", () => {
+  const [, example = ""] = /```json\n([\s\S]*?)```/.exec(readFileSync(`${root}/docs/profile.md`, "utf8")) ?? [];
+  expect(parseProfile(example, "contest.json")).toMatchObject({ name: "contest", extends: "judge" });
 });
 
 describe("built-in profiles", () => {

@@ -262,6 +262,11 @@ describe("overrides", () => {
       "limits.cpuTime": "built-in:judge",
     });
   });
+  test("lift a limit by none or null", () => {
+    for (const value of ["none", "null", null])
+      expect(resolve("judge", {}, [set("limits.disk", value), set("limits.inodes", value)]).policy.limits.disk).toBeNull();
+    expect(failure(() => resolve("judge", {}, [set("process.hostname", null)])).message).toContain("must be a string (got null)");
+  });
   test("need no comment, for options are typed by who needs them", () => {
     const { policy } = resolve("default", {}, [
       set("network.mode", "host"),
