@@ -31,17 +31,17 @@ function refuseRoot(): void {
 }
 
 function overridesOf(options: RunOptions): readonly Override[] {
+  const origin = "option run()";
   const overrides: Override[] = [];
-  for (const [path, value] of Object.entries(options.set ?? {}))
-    overrides.push({ path, value, origin: `option set[${JSON.stringify(path)}]` });
+  for (const [path, value] of Object.entries(options.set ?? {})) overrides.push({ path, value, origin });
   for (const [name, value] of Object.entries(options.limits ?? {})) {
-    if (value !== undefined) overrides.push({ path: `limits.${name}`, value, origin: `option limits.${name}` });
+    if (value !== undefined) overrides.push({ path: `limits.${name}`, value, origin });
   }
   const { network, rootfs } = options;
-  if (network !== undefined) overrides.push({ path: "network.mode", value: network, origin: "option network" });
+  if (network !== undefined) overrides.push({ path: "network.mode", value: network, origin });
   if (rootfs !== undefined) {
     const value = rootfs === "host" ? { kind: "host" } : { kind: "directory", path: absoluteHostPath(rootfs) };
-    overrides.push({ path: "rootfs", value, origin: "option rootfs" });
+    overrides.push({ path: "rootfs", value, origin });
   }
   return overrides;
 }

@@ -49,31 +49,27 @@ function readableStatus(path: string, doing: string): Stats {
   }
 }
 
-function refuseClashes(paths: readonly string[], option: string): void {
+function refuseClashes(paths: readonly string[], doing: string): void {
   const seen = new Set<string>();
   for (const path of paths) {
-    if (seen.has(path)) throw new BelljarError("usage", `reading options: '${option}': ${quoted(path)} is named twice`);
+    if (seen.has(path)) throw new BelljarError("usage", `${doing}: ${quoted(path)}: is named twice`);
     seen.add(path);
   }
   for (const path of paths) {
     for (let parent = dirname(path); parent !== "." && parent !== "/"; parent = dirname(parent)) {
       if (seen.has(parent))
-        throw new BelljarError(
-          "usage",
-          `reading options: '${option}': ${quoted(parent)} cannot be both a file and the folder of ${quoted(path)}`,
-        );
+        throw new BelljarError("usage", `${doing}: ${quoted(parent)}: cannot be both a file and the folder of ${quoted(path)}`);
     }
   }
 }
 
-function refuseTooMany(count: number, option: string): void {
-  if (count > maxFiles)
-    throw new BelljarError("usage", `reading options: '${option}': ${count} files are more than the ${maxFiles} that one run takes`);
+function refuseTooMany(count: number, doing: string): void {
+  if (count > maxFiles) throw new BelljarError("usage", `${doing}: ${count} files are more than the ${maxFiles} that one run takes`);
 }
 
 /** Checks what is to be copied in, before anything starts. Throws BelljarError `file-unreadable` or `usage`. */
 export function checkFilesIn(requests: readonly FileInRequest[]): RunRequest["filesIn"] {
-  refuseTooMany(requests.length, "--in");
+  refuseTooMany(requests.length, "copying in");
   const files = requests.map(({ hostPath, target }) => {
     const status = readableStatus(hostPath, "copying in");
     if (status.isDirectory())
@@ -84,11 +80,15 @@ export function checkFilesIn(requests: readonly FileInRequest[]): RunRequest["fi
         "is a directory: only regular files are copied in; --volume shows a directory",
       );
     if (!status.isFile()) throw fileError("file-unreadable", "copying in", hostPath, "is no regular file");
-    return { hostPath: absoluteHostPath(hostPath), target: workPath(target ?? basename(hostPath), "--in"), mode: status.mode & 0o777 };
+    return {
+      hostPath: absoluteHostPath(hostPath),
+      target: workPath(target ?? basename(hostPath), "copying in"),
+      mode: status.mode & 0o777,
+    };
   });
   refuseClashes(
     files.map((file) => file.target),
-    "--in",
+    "copying in",
   );
   return files;
 }
@@ -121,16 +121,16 @@ function isFolder(path: string): boolean {
 
 /** Checks where files are to be copied out to, before anything starts. Throws BelljarError `file-unwritable` or `usage`. */
 export function checkFilesOut(requests: readonly FileOutRequest[], maxBytes: number): RunRequest["filesOut"] {
-  refuseTooMany(requests.length, "--out");
+  refuseTooMany(requests.length, "copying out");
   const files = requests.map(({ source, hostPath }) => {
-    const inside = workPath(source, "--out");
+    const inside = workPath(source, "copying out");
     const wanted = hostPath ?? basename(inside);
     const place = isFolder(wanted) && hostPath !== null ? join(wanted, basename(inside)) : wanted;
     return { source: inside, hostPath: checkDestination(place, "copying out"), maxBytes };
   });
   refuseClashes(
     files.map((file) => file.hostPath),
-    "--out",
+    "copying out",
   );
   return files;
 }

@@ -38,6 +38,14 @@ export function readCached(folder: string, key: string): Uint8Array | null {
   }
 }
 
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // `force` forgives absence only: a folder that is none is as good as absent here.
+  }
+}
+
 /** Keeps bytes by temporary name, fsync and rename; says whether it worked. */
 export function writeCached(folder: string, key: string, bytes: Uint8Array): boolean {
   if (!isKey(key)) return false;
@@ -52,7 +60,7 @@ export function writeCached(folder: string, key: string, bytes: Uint8Array): boo
     renameSync(part, join(folder, key));
     return true;
   } catch {
-    rmSync(part, { force: true });
+    removeQuietly(part);
     return false;
   } finally {
     if (descriptor !== null) closeSync(descriptor);

@@ -7,7 +7,7 @@ export const workFolder = "/work";
 
 /** A host path as the plan wants it: absolute, without `.`, `..` and double slashes. Links are not followed here. */
 export function absoluteHostPath(path: string): string {
-  if (path.includes("\0")) throw new BelljarError("usage", `reading options: ${quoted(path)}: a path cannot contain a NUL character`);
+  if (path.includes("\0")) throw new BelljarError("usage", `checking paths: ${quoted(path)}: a path cannot contain a NUL character`);
   return resolve(path);
 }
 
@@ -15,10 +15,10 @@ export function absoluteHostPath(path: string): string {
  * A place in the work folder, as a path relative to it. Both `a/b` and `/work/a/b` are understood.
  * Throws BelljarError `usage` where the path leaves the work folder or names the folder itself.
  */
-export function workPath(path: string, option: string): string {
+export function workPath(path: string, doing: string): string {
   const full = posix.resolve(workFolder, path);
   if (path.includes("\0") || path.endsWith("/") || !full.startsWith(`${workFolder}/`)) {
-    throw new BelljarError("usage", `reading options: '${option}' ${quoted(path)}: must name a file beneath ${workFolder}`);
+    throw new BelljarError("usage", `${doing}: ${quoted(path)}: must name a file beneath ${workFolder}`);
   }
   return full.slice(workFolder.length + 1);
 }

@@ -20,6 +20,7 @@ export function checkReportFile(path: string): string {
 export function writeReport(path: string, report: RunReport): void {
   const text = factsDocument(report);
   const part = join(dirname(path), `.belljar-report.${randomBytes(6).toString("hex")}`);
+  let made = false;
   try {
     const existing = statSync(path, { throwIfNoEntry: false });
     if (existing !== undefined && !existing.isFile()) {
@@ -27,6 +28,7 @@ export function writeReport(path: string, report: RunReport): void {
       return;
     }
     const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
+    made = true;
     try {
       for (let rest = Buffer.from(text, "utf8"); rest.length > 0; ) rest = rest.subarray(writeSync(descriptor, rest));
       fsyncSync(descriptor);
@@ -35,7 +37,7 @@ export function writeReport(path: string, report: RunReport): void {
     }
     renameSync(part, path);
   } catch (error) {
-    rmSync(part, { force: true });
+    if (made) rmSync(part, { force: true });
     throw fileError("file-unwritable", doing, path, error);
   }
 }

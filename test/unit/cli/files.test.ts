@@ -35,9 +35,9 @@ describe("places in the work folder", () => {
     ["./a//b/../c", "a/c"],
     ["/work/a", "a"],
     ["..a", "..a"],
-  ])("%s is %s", (given, inside) => expect(workPath(given, "--in")).toBe(inside));
+  ])("%s is %s", (given, inside) => expect(workPath(given, "copying in")).toBe(inside));
   test.each(["..", "../a", "a/../../b", "/etc/passwd", "/work", "/workshop/a", ".", "", "a/", "a\0b"])("%j is refused", (given) => {
-    expect(caught(() => workPath(given, "--in"))).toMatchObject({ code: "usage" });
+    expect(caught(() => workPath(given, "copying in"))).toMatchObject({ code: "usage" });
   });
 });
 
