@@ -97,7 +97,7 @@ export function prepareCgroup(survey: CgroupSurvey, pid: number = process.pid): 
   if (place === null || place.toEnable.length === 0 || facts.kind !== "cgroup2") return facts;
   try {
     if (place.moveSelf) {
-      mkdirSync(`${place.parent}/${callerCgroup}`, { recursive: true });
+      makeCallerCgroup(`${place.parent}/${callerCgroup}`);
       writeFileSync(`${place.parent}/${callerCgroup}/cgroup.procs`, String(pid));
     }
     for (const name of place.toEnable) enable(place.parent, name);
@@ -105,6 +105,15 @@ export function prepareCgroup(survey: CgroupSurvey, pid: number = process.pid): 
     return { ...facts, controllers: facts.controllers.filter((name) => shown.includes(name)) };
   } catch {
     return { ...facts, controllers: place.enabled };
+  }
+}
+
+/** An earlier run may have made it. */
+function makeCallerCgroup(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
 }
 

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { type CauseContext, type CheckedCause, memoryControllerOff } from "./causes.ts";
 import type { CgroupRefusal } from "./cgroup-v2.ts";
 import { parseMountInfo } from "./mountinfo.ts";
@@ -9,23 +10,36 @@ export function hasUserManager({ files, environment }: CauseContext): boolean {
 }
 
 const scope = "systemd-run --user --scope -p Delegate=yes belljar run …";
+const delegateAll =
+  "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | " +
+  "sudo tee /etc/systemd/system/user@.service.d/belljar.conf && sudo systemctl daemon-reload, then log in again";
 
-function delegation(refusal: CgroupRefusal, context: CauseContext): string {
-  const { files, uid, userName } = context;
-  if (hasUserManager(context)) {
-    const inManager = refusal.path?.includes(`/user@${uid}.service`) === true;
-    if (!inManager) return scope;
-    return (
-      "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | " +
-      "sudo tee /etc/systemd/system/user@.service.d/belljar.conf && sudo systemctl daemon-reload, then log in again"
-    );
-  }
-  const root = parseMountInfo(files.text("/proc/self/mountinfo") ?? "").findLast((mount) => mount.fsType === "cgroup2")?.path;
-  const folder = `${root ?? "/sys/fs/cgroup"}/belljar-${uid}`;
+const unifiedMount = ({ files }: CauseContext): string =>
+  parseMountInfo(files.text("/proc/self/mountinfo") ?? "").findLast((mount) => mount.fsType === "cgroup2")?.path ?? "/sys/fs/cgroup";
+const plus = (controllers: readonly string[]): string => controllers.map((name) => `+${name}`).join(" ");
+
+/** A subtree of the user's, with the caller in a leaf of it. */
+function delegation({ controllers }: CgroupRefusal, context: CauseContext): string {
+  if (hasUserManager(context)) return scope;
+  const { uid, userName } = context;
+  const root = unifiedMount(context);
+  const folder = `${root}/belljar-${uid}`;
   return (
-    `as root: echo "+memory +pids +cpu" > ${root}/cgroup.subtree_control; mkdir -p ${folder}/session; chown -R ${userName} ${folder}; ` +
+    `as root: echo "${plus(controllers)}" > ${root}/cgroup.subtree_control; mkdir -p ${folder}/session; chown -R ${userName} ${folder}; ` +
     `echo PID > ${folder}/session/cgroup.procs for the shell (or service) that starts belljar`
   );
+}
+
+/** Controllers come down one level at a time. */
+function controllersFromAbove({ path, controllers }: CgroupRefusal, context: CauseContext): string {
+  const root = unifiedMount(context);
+  const given = (context.files.text(`${root}/cgroup.controllers`) ?? "").split(/\s+/);
+  const unknown = controllers.filter((name) => !given.includes(name));
+  if (unknown.length > 0) return `none within this ${root === path ? "cgroup namespace" : "system"}: its root has no ${unknown.join(", ")}`;
+  if (path?.includes(`/user@${context.uid}.service`)) return delegateAll;
+  const levels: string[] = [];
+  for (let dir = dirname(path ?? root); dir.startsWith(root); dir = dirname(dir)) levels.unshift(dir);
+  return `as root: for d in ${levels.join(" ")}; do echo "${plus(controllers)}" > $d/cgroup.subtree_control; done`;
 }
 
 /** Every missing v1 folder in one command. */
@@ -57,6 +71,8 @@ export function cgroupRemedy(refusal: CgroupRefusal, all: readonly CgroupRefusal
       };
     case "cgroup2-delegation":
       return { cause, remedy: delegation(refusal, context) };
+    case "cgroup2-controllers":
+      return { cause, remedy: controllersFromAbove(refusal, context) };
     case "cgroup2-processes":
       return {
         cause,

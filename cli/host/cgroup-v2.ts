@@ -16,6 +16,7 @@ export interface CgroupRefusal {
     | "cgroup1-cpuset"
     | "cgroup2-delegation"
     | "cgroup2-processes"
+    | "cgroup2-controllers"
     | "cgroup-config";
 }
 
@@ -103,9 +104,16 @@ function shortcomings(files: HostFiles, place: Cgroup2Place, wanted: readonly st
   const found: CgroupRefusal[] = [];
   if (blocked.length > 0)
     found.push(refusal(place.parent, `${why}, so ${blocked.join(", ")} cannot be enabled for its children`, "cgroup2-processes", blocked));
-  if (absent.length > 0) found.push(refusal(place.parent, `was not given ${absent.join(", ")} from above`, "cgroup2-delegation", absent));
+  if (absent.length > 0) found.push(refusal(place.parent, `was not given ${absent.join(", ")} from above`, "cgroup2-controllers", absent));
   return found;
 }
+
+/**
+ * What it gives counts first. Of equals, a slice is the last choice: its only writer should be systemd, and the limits of the scope
+ * or service below it are meant for us. Leaving the own cgroup is next to last: nothing can be put there afterwards.
+ */
+const rank = ({ parent, enabled, toEnable, moveSelf }: Cgroup2Place): number =>
+  4 * value([...enabled, ...toEnable]) + (parent.endsWith(".slice") ? 0 : 2) + (moveSelf ? 0 : 1);
 
 /** Looks from the cgroup of this process upwards for the nearest directory that serves best. Reads only. */
 export function surveyCgroup2(files: HostFiles, { mounts, ownPath, pid, wanted, configured }: Cgroup2Where): Cgroup2Survey {
@@ -125,8 +133,7 @@ export function surveyCgroup2(files: HostFiles, { mounts, ownPath, pid, wanted, 
   }
   const candidates = (configured === undefined ? ancestors : [configured]).map((dir) => examine(files, dir, { dir: ownDir, pid, wanted }));
   let best: Cgroup2Place | null = null;
-  const worthOf = (place: Cgroup2Place) => value([...place.enabled, ...place.toEnable]);
-  for (const candidate of candidates) if (isPlace(candidate) && (best === null || worthOf(candidate) > worthOf(best))) best = candidate;
+  for (const candidate of candidates) if (isPlace(candidate) && (best === null || rank(candidate) > rank(best))) best = candidate;
   if (best !== null) return { place: best, refusals: shortcomings(files, best, wanted) };
   const [nearest] = candidates;
   return { place: null, refusals: nearest === undefined || isPlace(nearest) ? [] : [nearest] };

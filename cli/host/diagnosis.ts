@@ -160,7 +160,9 @@ function cgroups({ survey, cgroupFailures, context }: DiagnosisInput): readonly 
     if (told.has(found.remedy)) continue;
     told.add(found.remedy);
     const names = [...new Set(refusals.filter((one) => one.remedy === refusal.remedy).flatMap((one) => one.controllers))];
-    rows.push(missing(`cgroup v${refusal.version} ${names.join(",")}`, found));
+    const row = missing(`cgroup v${refusal.version} ${names.join(",")}`, found);
+    // Every limit but that one has a mechanism without it.
+    rows.push(names.join() === "cpuset" ? { ...row, status: "note" } : row);
   }
   return rows;
 }
@@ -202,7 +204,8 @@ function measuring({ probe, context }: DiagnosisInput): readonly Row[] {
         remedy: "sudo sysctl -w kernel.perf_event_paranoid=2 (needed only where no cgroup counts CPU time)",
       }),
     );
-  else if (answer !== undefined) rows.push(note("perf task clock", `refused (${errnoName(answer.errno)}), though ${shown}`));
+  else if (answer !== undefined)
+    rows.push(note("perf task clock", level === null ? "not in this kernel" : `refused (${errnoName(answer.errno)}), though ${shown}`));
   const children = probe["procChildren"];
   if (children !== undefined)
     rows.push(
