@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { LaunchPlan } from "../../../policy/compile/types.ts";
+import { builtinProfiles } from "../../../policy/profile/index.ts";
 import { decodePart, dumpPlan, encodeExec, encodeSandbox } from "../../../policy/wire/index.ts";
 import { cgroup2, compile } from "../compile/fixtures.ts";
 import { fullExec, fullSandbox, minimalExec, minimalSandbox } from "./samples.ts";
@@ -46,5 +47,10 @@ describe.each(Object.entries(plans))("%s", (name, plan) => {
 
 test("no file is left over from a plan that is gone", () => {
   const expected = Object.keys(plans).flatMap((name) => [`${name}.sandbox.bin`, `${name}.exec.bin`, `${name}.json`]);
-  expect(readdirSync(folder).sort()).toEqual(expected.sort());
+  expect(readdirSync(folder).sort()).toEqual([...expected, "profiles"].sort());
+  expect(readdirSync(`${folder}profiles`).sort()).toEqual(
+    Object.keys(builtinProfiles)
+      .map((name) => `${name}.json`)
+      .sort(),
+  );
 });
