@@ -1,6 +1,6 @@
 // Turns the two tables (plan.def.json, verdict/verdicts.def.json) into C and TypeScript. Output is committed; a test
 // checks that it is fresh. Usage: node policy/wire/generate.mjs [--check]
-import { readFileSync, writeFileSync, mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -201,7 +201,7 @@ ts +=
   "export interface WireField {\n  readonly name: string;\n  readonly type: string;\n  readonly offset: number;\n  readonly size: number;\n  readonly check?: string;\n  readonly min?: number;\n  readonly max?: number;\n}\n\n";
 ts += `export const wireRecords: Readonly<Record<string, { readonly size: number; readonly fields: readonly WireField[] }>> = ${JSON.stringify(Object.fromEntries(Object.entries(records).map(([n, r]) => [n, { size: r.size, fields: r.fields.map(({ doc, ...f }) => f) }])), null, 1)};\n`;
 
-let tv = `${generatedTs}\nexport const verdictTable = ${JSON.stringify(verdicts.verdicts, null, 2)} as const;\n\nexport const evidenceNames = ${JSON.stringify(verdicts.evidence)} as const;\n\nexport type Verdict = ${verdicts.verdicts.map((v) => `"${v.name}"`).join(" | ")};\nexport type Evidence = ${verdicts.evidence.map((e) => `"${e}"`).join(" | ")};\n`;
+const tv = `${generatedTs}\nexport const verdictTable = ${JSON.stringify(verdicts.verdicts, null, 2)} as const;\n\nexport const evidenceNames = ${JSON.stringify(verdicts.evidence)} as const;\n\nexport type Verdict = ${verdicts.verdicts.map((v) => `"${v.name}"`).join(" | ")};\nexport type Evidence = ${verdicts.evidence.map((e) => `"${e}"`).join(" | ")};\n`;
 
 // ---- documentation ----
 let md =
