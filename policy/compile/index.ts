@@ -39,7 +39,8 @@ export function compilePlan({ policy, facts, request, filters }: CompileInput): 
   const exec = compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter: filters.profile });
   return {
     plan: { sandbox, exec },
-    warnings: [...limitWarnings(mechanisms), ...looseningWarnings(policy)],
+    // What a profile loosens, whatever the host, the profile layer has said already.
+    warnings: limitWarnings(mechanisms),
     enforcement: {
       ...enforcementOf(mechanisms),
       seccomp: filters.profile.length > 0 ? "enforced" : "none",
@@ -51,19 +52,4 @@ export function compilePlan({ policy, facts, request, filters }: CompileInput): 
 function enforcementOf(mechanisms: Mechanisms): RunReport["enforcement"] {
   const asked = Object.entries(mechanisms).filter(([, mechanism]) => mechanism !== "notAsked");
   return Object.fromEntries(asked) as Readonly<Record<string, EnforcementValue>>;
-}
-
-function looseningWarnings({ namespaces, network }: ResolvedPolicy): readonly CompileWarning[] {
-  const warnings: CompileWarning[] = [];
-  if (namespaces.user === "allow")
-    warnings.push({
-      limit: null,
-      message: "namespaces.user: allow: Landlock is off, and what hides parts of /proc does not hold in namespaces made inside",
-    });
-  if (network.mode === "host")
-    warnings.push({
-      limit: null,
-      message: "network.mode: host: the program reaches whatever this host reaches, services on its loopback included",
-    });
-  return warnings;
 }
