@@ -38,9 +38,17 @@ export function replaceFile(path: string, text: string): boolean {
     renameSync(part, path);
     return true;
   } catch {
-    rmSync(part, { force: true });
+    if (descriptor !== null) removeQuietly(part);
     return false;
   } finally {
     if (descriptor !== null) closeSync(descriptor);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // `belljar gc` finds it by the process id in its name
   }
 }

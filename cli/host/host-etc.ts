@@ -40,16 +40,15 @@ const denied: readonly RegExp[] = [
   /^(krb5.*|docker|containers|kubernetes|rancher|consul.*|vault.*|mysql|postgresql.*|redis|mongo.*|exim4|postfix|dovecot|cups|cron.*|apt|dpkg|yum.*|dnf|letsencrypt|gitconfig|belljar)$/,
 ];
 
-/** Java keeps its public settings in a folder called `security`, and its CA certificates in `cacerts` files. */
-const excepted: readonly RegExp[] = [/^\/etc\/java[^/]*\/security(\/|$)/];
+/** Java keeps its public settings in a folder of that name. */
+const javaSecurity = /^\/etc\/java[^/]*\/security$/;
 
 /** Whether a path beneath /etc is one that is never shown. */
 export function isDenied(path: string): boolean {
   const components = path.split("/").slice(2);
   return components.some((name, index) => {
-    const upTo = `/etc/${components.slice(0, index + 1).join("/")}`;
-    const rules = excepted.some((one) => one.test(upTo)) ? denied.filter((rule) => !rule.test("security")) : denied;
-    return rules.some((rule) => rule.test(name));
+    if (name === "security" && javaSecurity.test(`/etc/${components.slice(0, index + 1).join("/")}`)) return false;
+    return denied.some((rule) => rule.test(name));
   });
 }
 
