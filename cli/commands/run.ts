@@ -4,16 +4,19 @@ import { BelljarError } from "../../policy/errors.ts";
 import { exitCodeFor } from "../../policy/verdict/report.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
-import { painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
+import { outputsText, painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
 import { runDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
 import { prepareRun } from "../run/prepare.ts";
 import { checkReportFile, writeReport } from "../run/report-file.ts";
-import { runSession } from "../run/session.ts";
+import { runSession, type SessionResult } from "../run/session.ts";
 import { openStreams } from "../run/streams.ts";
 import { readArguments } from "./arguments.ts";
 import { runInputFrom } from "./run-input.ts";
 import { runOptions } from "./run-options.ts";
+
+/** Ours, not the program's. */
+const ownFailure = 125;
 
 /** Root's own configuration names the account to become; the account's configuration is read as the account. */
 function configAs(runAs: string | null) {
@@ -28,6 +31,12 @@ function checkTerminal(wanted: boolean): void {
       hint: "leave out -t where streams are pipes or files",
     });
   }
+}
+
+/** A program that succeeded without leaving what was asked of it is a failure of the run; one that failed has its own status. */
+function exitStatus({ report, signal }: SessionResult): number {
+  const incomplete = report.verdict === "ok" && report.outputs.some(({ error }) => error !== null);
+  return incomplete ? ownFailure : exitCodeFor(report, { cancelSignal: signal === null ? undefined : constants.signals[signal] });
 }
 
 /** `belljar run`: from its arguments to the exit status. Throws BelljarError for what is wrong on our side before the start. */
@@ -45,5 +54,6 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
-  return exitCodeFor(result.report, { cancelSignal: result.signal === null ? undefined : constants.signals[result.signal] });
+  if (!presentation.quiet || result.report.verdict === "ok") writeStderr(outputsText(result.report, paint));
+  return exitStatus(result);
 }

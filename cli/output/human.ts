@@ -1,6 +1,6 @@
 import { BelljarError } from "../../policy/errors.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
-import { printable, printableLines } from "./terminal.ts";
+import { printable, printableLines, quoted } from "./terminal.ts";
 
 /** Colour only where a person looks at it, and never against https://no-color.org. */
 export function wantsColour(stream: { readonly isTTY?: boolean }, environment: Readonly<Record<string, string | undefined>>): boolean {
@@ -33,6 +33,15 @@ export function verdictText(report: RunReport, paint: Paint = plain): string {
   if (report.verdict === "ok") return "";
   const message = report.error?.message ?? report.message;
   return errorText({ message: `${report.verdict}: ${message}`, hint: report.error?.hint ?? null }, paint);
+}
+
+/** One error line for each file that was to be copied out and was not. */
+export function outputsText(report: RunReport, paint: Paint = plain): string {
+  return report.outputs
+    .flatMap(({ path, error }) =>
+      error === null ? [] : [errorText({ message: `copying out: ${quoted(path)}: ${error}`, hint: null }, paint)],
+    )
+    .join("");
 }
 
 const unknown = "not measured";

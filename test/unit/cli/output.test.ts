@@ -1,5 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { errorText, painter, toBelljarError, usageText, verdictText, wantsColour, warningText } from "../../../cli/output/human.ts";
+import {
+  errorText,
+  outputsText,
+  painter,
+  toBelljarError,
+  usageText,
+  verdictText,
+  wantsColour,
+  warningText,
+} from "../../../cli/output/human.ts";
 import { errorDocument, factsDocument, runDocument } from "../../../cli/output/json.ts";
 import { table } from "../../../cli/output/table.ts";
 import { BelljarError } from "../../../policy/errors.ts";
@@ -54,6 +63,10 @@ describe("for people", () => {
       error: { code: "sandbox-failed" as const, message: "clone: EPERM", hint: "do this" },
     };
     expect(verdictText(failed)).toBe("belljar: sandbox-error: clone: EPERM\nhint: do this\n");
+  });
+  test("a file that was not copied out is named, and one that was is not", () => {
+    expect(outputsText(report)).toBe("belljar: copying out: 'a\\x1b[31m': not there\n");
+    expect(outputsText({ ...report, outputs: [{ path: "a", bytes: 1, error: null }] })).toBe("");
   });
   test("what is not known is not said as a figure", () => {
     const text = usageText(report);
