@@ -155,6 +155,16 @@ describe("extends", () => {
     const load = (ref: string) => ({ file: `/p/${ref}`, text: JSON.stringify({ schemaVersion: 1, extends: `${Number(ref) + 1}` }) });
     expect(failure(() => resolveProfile("0", { load })).message).toContain("leads to more than 64 files");
   });
+  test("profiles that name each other twice are read once a mention, not once a way", () => {
+    let loads = 0;
+    const load = (ref: string) => {
+      loads += 1;
+      const next = `${Number(ref) + 1}`;
+      return { file: `/p/${ref}`, text: JSON.stringify({ schemaVersion: 1, extends: ref === "12" ? [] : [next, next] }) };
+    };
+    expect(resolveProfile("0", { load }).sources).toHaveLength(14);
+    expect(loads).toBe(1 + 2 * 12);
+  });
   test("errors name the file that has the mistake, and what load throws comes through", () => {
     expect(failure(() => resolve("top", { top: { extends: "a" }, a: { proc: "x" } })).message).toMatch(/^profile '\/p\/a': proc: /);
     expect(failure(() => resolve("top", { top: { extends: "gone" } }))).toMatchObject({
