@@ -3,15 +3,17 @@
 //   CC            compiler (default cc; gcc and clang both work)
 //   CFLAGS        added after ours (CI passes -Werror)
 //   PKG_CONFIG    default pkg-config
-// --compile-only checks a cross compiler, whose libseccomp need not be there for linking.
+// --compile-only joins the objects and stops there: it checks a cross compiler, whose libseccomp need not be there for linking.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { include_dir as nodeApiHeaders } from "node-api-headers";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const source = join(here, "src/seccomp.c");
+const sourceFolder = join(here, "src");
+const inputs = readdirSync(sourceFolder).map((name) => join(sourceFolder, name));
+const sources = inputs.filter((path) => path.endsWith(".c"));
 const target = join(here, "build/seccomp.node");
 const words = (text) => (text ?? "").split(/\s+/).filter((word) => word !== "");
 
@@ -53,7 +55,7 @@ function newer(path, than) {
 
 const compileOnlyAt = process.argv.indexOf("--compile-only");
 const object = compileOnlyAt === -1 ? undefined : process.argv[compileOnlyAt + 1];
-const upToDate = existsSync(target) && !newer(source, target) && !newer(fileURLToPath(import.meta.url), target);
+const upToDate = existsSync(target) && ![...inputs, fileURLToPath(import.meta.url)].some((path) => newer(path, target));
 if (object === undefined && process.argv.includes("--if-needed") && upToDate) process.exit(0);
 
 const compile = [
@@ -78,13 +80,13 @@ const args =
         ...words(process.env["CFLAGS"]),
         "-shared",
         "-Wl,-z,relro,-z,now,-z,noexecstack",
-        source,
+        ...sources,
         "-o",
         temporary,
         ...pkgConfig("--libs"),
       ]
     : // After the cross compiler's own headers: seccomp.h is the same on every architecture.
-      [...compile, "-idirafter", includeDirectory(), ...words(process.env["CFLAGS"]), "-c", source, "-o", object];
+      [...compile, "-idirafter", includeDirectory(), ...words(process.env["CFLAGS"]), "-r", "-nostdlib", ...sources, "-o", object];
 try {
   execFileSync(process.env["CC"] ?? "cc", args, { stdio: "inherit" });
   // By rename: a process that has the old file mapped keeps it.

@@ -6,7 +6,6 @@
  * strings for length and embedded NUL, and libseccomp only ever sees a live filter context.
  */
 #include <errno.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -18,9 +17,11 @@
 #include <node_api.h>
 #include <seccomp.h>
 
-#define MAX_ARGS 6
+#include "library.h"
+#include "values.h"
+
+#define MAX_ARGS      6
 #define WORDS_PER_ARG 4
-#define NAME_SIZE 128
 
 /* seccomp_init's context; NULL once released or merged into another. */
 struct filter {
@@ -29,74 +30,6 @@ struct filter {
 
 /* Marks our own objects, so that a method borrowed for another object throws instead of reading its memory. */
 static const napi_type_tag filter_tag = { 0x9d1c5b0e6f0a4c7dULL, 0xa3b1f58e27cc4190ULL };
-
-static napi_value throw_type_error(napi_env env, const char *message)
-{
-	bool pending = false;
-
-	/* A getter or a failed call may already have thrown: the first error stands. */
-	(void)napi_is_exception_pending(env, &pending);
-	if (!pending)
-		(void)napi_throw_type_error(env, NULL, message);
-	return NULL;
-}
-
-static napi_value from_int(napi_env env, int value)
-{
-	napi_value result = NULL;
-
-	(void)napi_create_int32(env, value, &result);
-	return result;
-}
-
-static napi_value from_null(napi_env env)
-{
-	napi_value result = NULL;
-
-	(void)napi_get_null(env, &result);
-	return result;
-}
-
-/* Reads an integer in [min, max]; napi_get_value_int32 would wrap and truncate in silence. */
-static bool to_integer(napi_env env, napi_value value, double min, double max, int64_t *ret_integer)
-{
-	double number = 0;
-
-	if (napi_get_value_double(env, value, &number) != napi_ok)
-		return false;
-	if (!(number >= min && number <= max) || floor(number) != number)
-		return false;
-	*ret_integer = (int64_t)number;
-	return true;
-}
-
-static bool to_u32(napi_env env, napi_value value, uint32_t *ret_number)
-{
-	int64_t integer = 0;
-
-	if (!to_integer(env, value, 0, UINT32_MAX, &integer))
-		return false;
-	*ret_number = (uint32_t)integer;
-	return true;
-}
-
-static bool to_i32(napi_env env, napi_value value, int *ret_number)
-{
-	int64_t integer = 0;
-
-	if (!to_integer(env, value, INT32_MIN, INT32_MAX, &integer))
-		return false;
-	*ret_number = (int)integer;
-	return true;
-}
-
-static bool get_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *ret_arguments, napi_value *ret_this)
-{
-	size_t given = count;
-
-	/* Missing arguments arrive as undefined, which no reader below accepts. */
-	return napi_get_cb_info(env, info, &given, ret_arguments, ret_this, NULL) == napi_ok;
-}
 
 static bool unwrap(napi_env env, napi_value object, struct filter **ret_filter)
 {
@@ -300,7 +233,8 @@ static napi_value filter_get_attribute(napi_env env, napi_callback_info info)
 	if (!to_u32(env, argument, &attribute))
 		return throw_type_error(env, "the attribute must be an unsigned 32-bit integer");
 	result = seccomp_attr_get(filter->ctx, (enum scmp_filter_attr)attribute, &value);
-	if (napi_create_array_with_length(env, 2, &pair) != napi_ok || napi_create_uint32(env, value, &number) != napi_ok)
+	if (napi_create_array_with_length(env, 2, &pair) != napi_ok ||
+	    napi_create_uint32(env, value, &number) != napi_ok)
 		return NULL;
 	(void)napi_set_element(env, pair, 0, from_int(env, result));
 	(void)napi_set_element(env, pair, 1, number);
@@ -327,7 +261,8 @@ static napi_value filter_set_priority(napi_env env, napi_callback_info info)
 }
 
 /* Comparators arrive as a BigUint64Array of (index, operator, datum, second datum). */
-static bool to_comparators(napi_env env, napi_value value, struct scmp_arg_cmp *ret_comparators, unsigned int *ret_count)
+static bool to_comparators(napi_env env, napi_value value, struct scmp_arg_cmp *ret_comparators,
+			   unsigned int *ret_count)
 {
 	napi_typedarray_type type = napi_int8_array;
 	bool is_array = false;
@@ -415,7 +350,8 @@ static int read_all(napi_env env, int fd, napi_value *ret_buffer)
 }
 
 /* Through a memfd, because seccomp_export_bpf_mem is newer (2.6) than the libseccomp of current distributions. */
-static napi_value filter_export(napi_env env, napi_callback_info info, int (*write_to)(const scmp_filter_ctx ctx, int fd))
+static napi_value filter_export(napi_env env, napi_callback_info info,
+				int (*write_to)(const scmp_filter_ctx ctx, int fd))
 {
 	napi_value self = NULL, buffer = NULL;
 	struct filter *filter;
@@ -446,79 +382,10 @@ static napi_value filter_export_pfc(napi_env env, napi_callback_info info)
 	return filter_export(env, info, seccomp_export_pfc);
 }
 
-static napi_value library_version(napi_env env, napi_callback_info info)
-{
-	const struct scmp_version *version = seccomp_version();
-	napi_value triple = NULL;
-
-	(void)info;
-	if (napi_create_array_with_length(env, 3, &triple) != napi_ok)
-		return NULL;
-	(void)napi_set_element(env, triple, 0, from_int(env, (int)version->major));
-	(void)napi_set_element(env, triple, 1, from_int(env, (int)version->minor));
-	(void)napi_set_element(env, triple, 2, from_int(env, (int)version->micro));
-	return triple;
-}
-
-static napi_value api_level(napi_env env, napi_callback_info info)
-{
-	(void)info;
-	return from_int(env, (int)seccomp_api_get());
-}
-
-static napi_value native_arch(napi_env env, napi_callback_info info)
-{
-	napi_value result = NULL;
-
-	(void)info;
-	(void)napi_create_uint32(env, seccomp_arch_native(), &result);
-	return result;
-}
-
-/* syscallNumber(arch, name): the number, a negative pseudo number where this architecture lacks the call, or null. */
-static napi_value syscall_number(napi_env env, napi_callback_info info)
-{
-	napi_value arguments[2] = { NULL };
-	char name[NAME_SIZE] = { 0 };
-	size_t length = 0;
-	uint32_t arch = 0;
-	int number;
-
-	if (!get_arguments(env, info, 2, arguments, NULL))
-		return NULL;
-	if (!to_u32(env, arguments[0], &arch))
-		return throw_type_error(env, "the architecture must be an unsigned 32-bit integer");
-	if (napi_get_value_string_utf8(env, arguments[1], name, sizeof(name), &length) != napi_ok)
-		return throw_type_error(env, "the system call name must be a string");
-	/* Too long was cut at the end of the buffer; an embedded NUL would resolve only what stands before it. */
-	if (length >= sizeof(name) - 1 || strlen(name) != length)
-		return from_null(env);
-	number = seccomp_syscall_resolve_name_arch(arch, name);
-	return number == __NR_SCMP_ERROR ? from_null(env) : from_int(env, number);
-}
-
-static napi_value syscall_name(napi_env env, napi_callback_info info)
-{
-	napi_value arguments[2] = { NULL }, result = NULL;
-	uint32_t arch = 0;
-	int number = 0;
-	char *name;
-
-	if (!get_arguments(env, info, 2, arguments, NULL))
-		return NULL;
-	if (!to_u32(env, arguments[0], &arch))
-		return throw_type_error(env, "the architecture must be an unsigned 32-bit integer");
-	if (!to_i32(env, arguments[1], &number))
-		return throw_type_error(env, "the system call number must be a 32-bit integer");
-	name = seccomp_syscall_resolve_num_arch(arch, number);
-	if (name == NULL)
-		return from_null(env);
-	(void)napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &result);
-	free(name);
-	return result;
-}
-
-#define METHOD(js_name, function) { js_name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL }
+#define METHOD(js_name, function)                                                    \
+	{                                                                            \
+		js_name, NULL, function, NULL, NULL, NULL, napi_default_method, NULL \
+	}
 
 /* The header defines this function without declaring it. */
 NAPI_MODULE_EXPORT int32_t NODE_API_MODULE_GET_API_VERSION(void);
@@ -541,13 +408,14 @@ NAPI_MODULE_INIT()
 		METHOD("exportPfc", filter_export_pfc),
 	};
 	const napi_property_descriptor functions[] = {
-		METHOD("version", library_version),	  METHOD("apiLevel", api_level),	METHOD("nativeArch", native_arch),
-		METHOD("syscallNumber", syscall_number), METHOD("syscallName", syscall_name),
+		METHOD("version", library_version),  METHOD("apiLevel", api_level),
+		METHOD("nativeArch", native_arch),   METHOD("syscallNumber", syscall_number),
+		METHOD("syscallName", syscall_name),
 	};
 	napi_value filter_class = NULL;
 
-	if (napi_define_class(env, "NativeFilter", NAPI_AUTO_LENGTH, filter_new, NULL, sizeof(methods) / sizeof(methods[0]), methods,
-			      &filter_class) != napi_ok)
+	if (napi_define_class(env, "NativeFilter", NAPI_AUTO_LENGTH, filter_new, NULL,
+			      sizeof(methods) / sizeof(methods[0]), methods, &filter_class) != napi_ok)
 		return NULL;
 	if (napi_set_named_property(env, exports, "NativeFilter", filter_class) != napi_ok)
 		return NULL;
