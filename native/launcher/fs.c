@@ -3,7 +3,7 @@
  * The file system of the sandbox, built by descriptor.
  *
  * One tmpfs (scratch) holds everything that is ours: the skeleton of the root (scratch/root) and the writable places
- * (scratch/work, scratch/tmp, ...). It is attached over the host's /sys in our private mount namespace, because that
+ * (scratch/parts/work, scratch/parts/tmp, ...). It is attached over the host's /sys in our private mount namespace, because that
  * directory is nearly everywhere and neither we nor a companion need it by name (else over /proc); pivoting away detaches
  * it, while the bind mounts of its parts live on. Host paths are opened as the caller, targets only below the new root with RESOLVE_IN_ROOT.
  *
@@ -53,8 +53,22 @@ int fs_new_mount(const char *type, const char *const *options, unsigned int attr
 	return r < 0 ? r : sys_fsmount(fs, attributes);
 }
 
+/* Makes scratch/name and a mount of it on itself: the root has to be a mount point, and parts stay bindable. */
+static int bind_in_place(int scratch, const char *name, int *ret_mount)
+{
+	if (mkdirat(scratch, name, 0755) < 0)
+		return -errno;
+	CLEANUP_FD int point = openat(scratch, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int mount = sys_open_tree(scratch, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (point < 0 || mount < 0)
+		return point < 0 ? -errno : mount;
+	*ret_mount = mount;
+	return sys_move_mount(mount, point);
+}
+
 int fs_make_scratch(struct init *init)
 {
+	const struct sys_mount_attr unbindable = { .propagation = MS_UNBINDABLE };
 	static const char *const options[] = { "source", "belljar", "mode", "0755", NULL };
 	struct stat status;
 	int r;
@@ -73,15 +87,15 @@ int fs_make_scratch(struct init *init)
 	r = sys_move_mount(init->scratch, init->cover);
 	if (r < 0)
 		return init_fail(init, STEP_SCRATCH, 1, r, init->cover_path);
-	if (mkdirat(init->scratch, "root", 0755) < 0 || fstat(init->scratch, &status) < 0)
-		return init_fail(init, STEP_SCRATCH, 2, errno, "root");
+	if (fstat(init->scratch, &status) < 0)
+		return init_fail(init, STEP_SCRATCH, 2, errno, "");
 	init->scratch_dev = status.st_dev;
-	init->root = sys_open_tree(init->scratch, "root", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	CLEANUP_FD int point = openat(init->scratch, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (init->root < 0 || point < 0)
-		return init_fail(init, STEP_SCRATCH, 3, errno, "root");
-	r = sys_move_mount(init->root, point);
-	return r < 0 ? init_fail(init, STEP_SCRATCH, 4, r, "root") : 0;
+	if ((r = bind_in_place(init->scratch, "root", &init->root)) < 0 ||
+	    (r = bind_in_place(init->scratch, "parts", &init->parts)) < 0)
+		return init_fail(init, STEP_SCRATCH, 3, r, "");
+	/* A recursive bind of "/" or of the covered directory must not take our tmpfs with it: such copies skip it now. */
+	r = sys_mount_setattr(init->scratch, 0, &unbindable);
+	return r < 0 ? init_fail(init, STEP_SCRATCH, 4, r, "") : 0;
 }
 
 bool fs_on_scratch(const struct init *init, int fd)

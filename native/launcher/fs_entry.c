@@ -67,14 +67,14 @@ static int add_scratch(struct init *init, const struct wire_fs_entry *entry, con
 	const struct wire_sandbox_plan *plan = init->plan->sandbox;
 	int r;
 
-	if (mkdirat(init->scratch, source, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(init->parts, source, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	if ((entry->flags & FS_FLAG_OWNED_BY_PROGRAM) &&
-	    fchownat(init->scratch, source, plan->program_uid, plan->program_gid, 0) < 0)
+	    fchownat(init->parts, source, plan->program_uid, plan->program_gid, 0) < 0)
 		return -errno;
-	if (fchmodat(init->scratch, source, entry->mode, 0) < 0) /* after chown, which clears bits */
+	if (fchmodat(init->parts, source, entry->mode, 0) < 0) /* after chown, which clears bits */
 		return -errno;
-	CLEANUP_FD int tree = sys_open_tree(init->scratch, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	CLEANUP_FD int tree = sys_open_tree(init->parts, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return tree;
 	r = restrict_tree(tree, entry);
@@ -170,10 +170,10 @@ static int add_mask(struct init *init, const char *target)
 		return point == -ENOENT ? 0 : point;
 	int directory = fs_is_directory(point);
 	const char *cover = directory ? "empty" : "nothing";
-	if ((directory ? mkdirat(init->scratch, cover, 0555) : mknodat(init->scratch, cover, S_IFREG | 0444, 0)) < 0 &&
+	if ((directory ? mkdirat(init->parts, cover, 0555) : mknodat(init->parts, cover, S_IFREG | 0444, 0)) < 0 &&
 	    errno != EEXIST)
 		return -errno;
-	CLEANUP_FD int tree = sys_open_tree(init->scratch, cover, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	CLEANUP_FD int tree = sys_open_tree(init->parts, cover, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return tree;
 	attr.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;

@@ -335,6 +335,7 @@ void init_main(const struct plan *plan, int channel)
 			     .host_proc = -1,
 			     .cover = -1,
 			     .scratch = -1,
+			     .parts = -1,
 			     .root = -1,
 			     .exec_fds = { -1, -1, -1, -1 } };
 	unsigned int terminal = plan->exec->stdin == STDIO_KIND_TERMINAL;

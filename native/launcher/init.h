@@ -13,6 +13,7 @@ struct init {
 	int cover;     /* the host directory that the scratch tmpfs covers while we build, and its path */
 	const char *cover_path;
 	int scratch; /* root of the scratch tmpfs */
+	int parts;   /* a bindable mount of scratch/parts: the writable places */
 	int root;    /* root of the new file system */
 	uint64_t scratch_dev;
 	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */

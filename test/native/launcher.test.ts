@@ -121,6 +121,17 @@ describe("the file system", () => {
     expect(readFileSync(join(volume, "file"), "utf8")).toBe("canary");
   });
 
+  test("a recursive bind of the covered directory, or of all, shows the host's and nothing of ours", async () => {
+    const entries = [bind("/sys", "/covered"), bind("/", "/all")];
+    const { stdout, verdict } = await launch(
+      sandboxPlan({}, entries),
+      execPlan(shell("ls /covered; echo; ls /all/sys; echo; ls -d /all/usr")),
+    );
+    const host = readdirSync("/sys").sort().join(" ");
+    const [covered, all, usr] = stdout.split("\n\n").map((part) => part.split("\n").filter(Boolean).sort().join(" "));
+    expect([verdict, covered, all, usr]).toEqual(["ok", host, host, "/all/usr"]);
+  });
+
   test("the scratch limits count what the program writes and nothing of ours", async () => {
     const plan = sandboxPlan({ scratchBytes: 1n << 20n, scratchInodes: 5n });
     const script =
