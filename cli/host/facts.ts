@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { endianness, userInfo } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Arch, DirectoryRootfsFacts, HostFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
@@ -71,11 +71,11 @@ export function userNameOf(uid: number): string {
 
 /** The top level of a root file system in a directory. Throws BelljarError `rootfs-invalid`. */
 export function directoryRootfsFacts(path: string): DirectoryRootfsFacts {
-  const absolute = resolve(path);
   const refuse = (reason: string, cause?: unknown): never => {
     throw new BelljarError("rootfs-invalid", `reading the root file system: ${quoted(path)}: ${reason}`, { cause });
   };
   try {
+    const absolute = realpathSync(path);
     if (absolute === "/") refuse("the host's root is no root file system for a sandbox");
     const entries = readdirSync(absolute, { withFileTypes: true }).flatMap((entry) => {
       const kind = entry.isDirectory() ? "directory" : entry.isFile() ? "file" : entry.isSymbolicLink() ? "symlink" : null;
