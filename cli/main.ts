@@ -39,4 +39,7 @@ async function fail(thrown: unknown, args: readonly string[]): Promise<number> {
 }
 
 const args = process.argv.slice(2);
-process.exit(await dispatch(args).catch((error: unknown) => fail(error, args)));
+// No top-level await: the command is bundled as CommonJS, which V8 can keep compiled.
+dispatch(args)
+  .catch((error: unknown) => fail(error, args))
+  .then((code) => process.exit(code));

@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+// Becomes dist/belljar.js: runs the bundled command beside it, compiled already where the build could keep what V8 compiled. V8 refuses a cache of another
+// version or other flags by itself, and then compiles. Plain CommonJS, since Node's loader of ES modules costs milliseconds of its own.
+"use strict";
+const { readFileSync } = require("node:fs");
+const { join } = require("node:path");
+const { Script } = require("node:vm");
+
+const idLength = 16;
+const filename = join(__dirname, "command.cjs");
+const source = readFileSync(filename, "utf8");
+let cachedData;
+try {
+  const cache = readFileSync(join(__dirname, "command.cache"));
+  // Both name the build that they come from. V8 itself compares only the length of the source, and a build may be under way right now.
+  if (cache.toString("latin1", cache.length - idLength) === source.slice(3, 3 + idLength))
+    cachedData = cache.subarray(0, cache.length - idLength);
+} catch {
+  // built without one
+}
+new Script(source, { filename, cachedData }).runInThisContext()(require, module, exports, filename);
