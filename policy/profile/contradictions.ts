@@ -27,18 +27,21 @@ export function contradictionsOf(policy: ResolvedPolicy): readonly Problem[] {
   return problems;
 }
 
-/** Combinations that work, though hardly as meant; and what a loosening undoes. One sentence each. */
-export function warningsOf(policy: ResolvedPolicy): readonly string[] {
+/**
+ * Combinations that work, though hardly as meant; and what a loosening undoes. One sentence each. Of two limits, a warning is
+ * due when somebody asked for the one that cannot be reached: who only tightens the other has nothing to be told.
+ */
+export function warningsOf(policy: ResolvedPolicy, asked: (name: LimitName) => boolean): readonly string[] {
   const { limits } = policy;
   const warnings: string[] = [];
   const say = (name: LimitName): string => `limits.${name} (${formatLimit(name, limits[name])})`;
   const less = (a: number | null, b: number | null): boolean => a !== null && b !== null && a < b;
 
   const wallAsCpu = limits.wallTime === null ? null : limits.wallTime * Math.max(1, limits.cpus ?? 1);
-  if (less(wallAsCpu, limits.cpuTime))
+  if (asked("cpuTime") && less(wallAsCpu, limits.cpuTime))
     warnings.push(`${say("wallTime")} is shorter than ${say("cpuTime")}: the wall clock stops most programs first`);
   if (policy.scratch.storage === "memory") {
-    if (less(limits.memory, limits.disk)) {
+    if (asked("disk") && less(limits.memory, limits.disk)) {
       warnings.push(
         `${say("memory")} is less than ${say("disk")}: files in a memory scratch count as memory, so the memory limit comes first`,
       );
@@ -46,9 +49,10 @@ export function warningsOf(policy: ResolvedPolicy): readonly string[] {
     if (limits.inodes !== null && limits.disk === null)
       warnings.push(`${say("inodes")} without limits.disk: files may be few and still fill the memory`);
   }
-  if (less(limits.memory, limits.stack))
+  if (asked("stack") && less(limits.memory, limits.stack))
     warnings.push(`${say("memory")} is less than ${say("stack")}: deep recursion meets the memory limit first`);
-  if (less(limits.memory, limits.lockedMemory)) warnings.push(`${say("memory")} is less than ${say("lockedMemory")}`);
+  if (asked("lockedMemory") && less(limits.memory, limits.lockedMemory))
+    warnings.push(`${say("memory")} is less than ${say("lockedMemory")}`);
   if (limits.addressSpace !== null) {
     warnings.push(
       `${say("addressSpace")} counts reservations as well: Node, Go and Java may not start; limits.memory is what most people want`,

@@ -173,7 +173,7 @@ export function resolveProfile(ref: string, { load, overrides = [] }: ResolveOpt
       layers.map(({ file }) => file),
     ),
     sources: layers.map(({ file, text }) => ({ file, sha256: sha256(text) })),
-    warnings: warningsOf(policy),
+    warnings: warningsOf(policy, (name) => !(provenance[`limits.${name}`] ?? builtinPrefix).startsWith(builtinPrefix)),
     digest: policyDigest(policy),
   };
 }

@@ -83,7 +83,7 @@ describe("built-in profiles", () => {
       openFiles: 256,
       fileSize: 64 * 2 ** 20,
       stack: 64 * 2 ** 20,
-      cpus: 1,
+      cpus: null,
       cpuset: null,
       lockedMemory: 0,
       core: 0,
@@ -245,11 +245,15 @@ describe("contradictions", () => {
     [{ limits: { wallTime: "1s", cpuTime: "2s" } }, "limits.wallTime (1 s) is shorter than limits.cpuTime (2 s)"],
     [{ limits: { memory: "64M", disk: "65M" } }, "limits.memory (64 MiB) is less than limits.disk (65 MiB)"],
     [{ limits: { disk: null } }, "limits.inodes (50000) without limits.disk"],
-    [{ limits: { memory: "4M", disk: "4M" } }, "limits.memory (4 MiB) is less than limits.stack (8 MiB)"],
+    [{ limits: { memory: "4M", disk: "4M", stack: "8M" } }, "limits.memory (4 MiB) is less than limits.stack (8 MiB)"],
     [{ limits: { addressSpace: "4G" } }, "limits.addressSpace (4 GiB) counts reservations"],
     [{ network: { mode: "host", comment: "c" } }, 'network.mode "host": the program reaches every service'],
     [{ namespaces: { user: "allow", comment: "c" } }, "Landlock is off"],
   ])("%j warns", (keys, words) => expect(resolve("a", { a: keys }).warnings).toEqual([expect.stringContaining(words)]));
+  test("who only tightens one of two limits is not warned; who asks for the one out of reach is", () => {
+    expect(resolve("a", { a: { limits: { wallTime: "1s", memory: "8M" } } }).warnings).toEqual([]);
+    expect(resolve("a", { a: { limits: { cpuTime: "10m" } } }).warnings).toEqual([expect.stringContaining("the wall clock stops")]);
+  });
   test("several CPUs earn more CPU time than wall time; disk scratch is not memory", () => {
     expect(resolve("a", { a: { limits: { wallTime: "1s", cpuTime: "2s", cpus: 2 } } }).warnings).toEqual([]);
     expect(resolve("a", { a: { scratch: { storage: "disk" }, limits: { memory: "64M", disk: "1G" } } }).warnings).toEqual([]);
