@@ -31,13 +31,19 @@ needs("userns")("reads through a leaked descriptor of a file", async () => {
 
 needs("userns")("reads through a leaked descriptor of a directory", async () => {
   const canary = plantCanary();
-  await withDescriptors([["/", "r"], [canary.dir, "r"]], async (fds) => {
-    const outside = attackOutside(program, ["read-descriptors", canary.path], { stdio: ["ignore", "pipe", "pipe", ...fds] });
-    expect(outside.all.map((one) => one.text)).toContain(canary.content);
-    const inside = await attackInSandbox(program, ["read-descriptors", canary.path], { extraFds: fds });
-    expect(inside.tries.of("read-descriptors").text).toBe("descriptors above 2:");
-    canary.check(inside.stdout, inside.stderr, JSON.stringify(inside.report));
-  });
+  await withDescriptors(
+    [
+      ["/", "r"],
+      [canary.dir, "r"],
+    ],
+    async (fds) => {
+      const outside = attackOutside(program, ["read-descriptors", canary.path], { stdio: ["ignore", "pipe", "pipe", ...fds] });
+      expect(outside.all.map((one) => one.text)).toContain(canary.content);
+      const inside = await attackInSandbox(program, ["read-descriptors", canary.path], { extraFds: fds });
+      expect(inside.tries.of("read-descriptors").text).toBe("descriptors above 2:");
+      canary.check(inside.stdout, inside.stderr, JSON.stringify(inside.report));
+    },
+  );
 });
 
 needs("userns")("reads beside the caller's working directory", async () => {

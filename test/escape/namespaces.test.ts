@@ -29,8 +29,17 @@ attackTest("makes a user namespace without any filter of the profile's", {
   program,
   args: ["unshare-user", "clone-user", "clone-user-high-word"],
   refused: eperm("unshare-user", "clone-user", "clone-user-high-word"),
-  control: { run: () => ["-p", profileFile({ seccomp: { extends: "none" }, namespaces: { user: "allow", comment: "positive control" } })] },
-  run: () => ["-p", profileFile({ seccomp: { extends: "none" }, comments: { seccomp: "the namespace limit alone" } })],
+  control: {
+    run: () => [
+      "-p",
+      profileFile({
+        seccomp: { extends: "none" },
+        namespaces: { user: "allow", comment: "positive control" },
+        comments: { "seccomp.extends": "positive control" },
+      }),
+    ],
+  },
+  run: () => ["-p", profileFile({ seccomp: { extends: "none" }, comments: { "seccomp.extends": "the namespace limit alone" } })],
 });
 
 const others = ["unshare-mount", "unshare-pid", "unshare-net", "unshare-ipc", "unshare-uts", "unshare-cgroup", "unshare-time"];
@@ -80,7 +89,12 @@ attackTest("changes its root by pivot_root and chroot", {
   control: "own-namespaces",
 });
 
-attackTest("renames the machine", { program, args: ["hostname", "domainname"], refused: eperm("hostname", "domainname"), control: "own-namespaces" });
+attackTest("renames the machine", {
+  program,
+  args: ["hostname", "domainname"],
+  refused: eperm("hostname", "domainname"),
+  control: "own-namespaces",
+});
 
 // The same without the profile's filter: what is left are the missing capabilities, and they suffice.
 const all = [...others, ...mounts, ...newMounts, "unmount", "propagate", "pivot-root", "chroot", "hostname", "mount-setattr", "remount"];
@@ -89,5 +103,5 @@ attackTest("mounts, namespaces and roots with no filter of the profile's", {
   args: all,
   refused: eperm(...all),
   control: "own-namespaces",
-  run: () => ["-p", profileFile({ seccomp: { extends: "none" }, comments: { seccomp: "capabilities alone" } })],
+  run: () => ["-p", profileFile({ seccomp: { extends: "none" }, comments: { "seccomp.extends": "capabilities alone" } })],
 });

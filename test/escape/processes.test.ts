@@ -48,7 +48,13 @@ needs("userns")("signals processes of the host: by id, by every id there is, all
   });
   const inside = await attackInSandbox(program, ["processes", String(child.pid), mark]);
   const outcomes = inside.tries.outcomes();
-  expect(outcomes).toMatchObject({ "kill-0": "ESRCH", getpgid: "ESRCH", "pidfd-open": /ESRCH|EINVAL/.test(outcomes["pidfd-open"] ?? "") ? outcomes["pidfd-open"] : "ESRCH", scheduler: "ESRCH", sigqueue: "ESRCH" });
+  expect(outcomes).toMatchObject({
+    "kill-0": "ESRCH",
+    getpgid: "ESRCH",
+    "pidfd-open": /ESRCH|EINVAL/.test(outcomes["pidfd-open"] ?? "") ? outcomes["pidfd-open"] : "ESRCH",
+    scheduler: "ESRCH",
+    sigqueue: "ESRCH",
+  });
   expect(inside.tries.of("reached").result).toBe(0);
   expect(inside.tries.of("parent").result).toBe(1);
   expect(inside.report).toMatchObject({ verdict: "ok" });

@@ -70,7 +70,8 @@ needs("userns")("rewrites, truncates and links the file that is given by --stdin
   expect(inside.code).toBe(0);
   expect(inside.tries.of("direct-ftruncate").errno).not.toBe(0);
   expect(inside.tries.of("hardlink").errno).not.toBe(0);
-  for (const way of [0, 1, 2, 3]) expect(["OK", "ENXIO", "ESPIPE", "EROFS", "EACCES", "EPERM", "ENOENT"]).toContain(inside.tries.outcomes()[`write-${way}`]);
+  for (const way of [0, 1, 2, 3])
+    expect(["OK", "ENXIO", "ESPIPE", "EROFS", "EACCES", "EPERM", "ENOENT"]).toContain(inside.tries.outcomes()[`write-${way}`]);
   canary.check();
 
   const victim = plantCanary();
@@ -80,7 +81,10 @@ needs("userns")("rewrites, truncates and links the file that is given by --stdin
   expect(outside.outcomes()).toEqual({ kind: "OK", hardlink: "OK", "direct-fchmod": "OK" });
 });
 
-for (const [name, fd] of [["stdout", 1], ["stderr", 2]] as const) {
+for (const [name, fd] of [
+  ["stdout", 1],
+  ["stderr", 2],
+] as const) {
   needs("userns")(`reads back and truncates the file that is its ${name} (--${name})`, async () => {
     const before = "written by the caller before\n";
     const dir = tempDir("out");

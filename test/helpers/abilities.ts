@@ -100,6 +100,10 @@ const probes = {
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
   bwrap: program("/usr/bin/bwrap"),
   i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),
+  tiocsti: () => {
+    const file = "/proc/sys/dev/tty/legacy_tiocsti";
+    return !existsSync(file) || readFileSync(file, "utf8").trim() === "1" ? null : `${file} is not 1`;
+  },
   "setuid-program": () =>
     ["/usr/bin/su", "/usr/bin/passwd", "/bin/su"].some((path) => existsSync(path) && (statSync(path).mode & 0o4000) !== 0)
       ? null

@@ -21,7 +21,7 @@ export interface Try {
   readonly signal?: number;
 }
 
-export type ErrnoName = keyof typeof constants.errno | "OK";
+export type ErrnoName = keyof typeof constants.errno | "OK" | "ENOKEY";
 
 /** Number to name, for messages that can be read: 13 -> "EACCES", 0 -> "OK". */
 export function errnoText(number: number): string {
@@ -58,7 +58,9 @@ export class Tries {
 
 /** Compiles an attack program; what they share is part of the key. */
 export function attackProgram(name: string): string {
-  const shared = createHash("sha256").update(readFileSync(join(root, "test/fixtures/programs/attack.h"))).digest("hex");
+  const shared = createHash("sha256")
+    .update(readFileSync(join(root, "test/fixtures/programs/attack.h")))
+    .digest("hex");
   return fixtureProgram(name, { flags: ["-static", `-DATTACK_H="${shared.slice(0, 12)}"`] });
 }
 
@@ -95,7 +97,11 @@ export interface OutsideOptions {
 export const ownNamespaces: readonly string[] = ["unshare", "-Urmnpu", "--mount-proc", "--fork", "--kill-child"];
 
 /** Runs an attack program as the same user with no sandbox around it: the positive control. */
-export function attackOutside(name: string, args: readonly string[], options: OutsideOptions = {}): Tries & { readonly status: number | null } {
+export function attackOutside(
+  name: string,
+  args: readonly string[],
+  options: OutsideOptions = {},
+): Tries & { readonly status: number | null } {
   const [command, ...words] = [...(options.prefix ?? []), attackProgram(name), ...args];
   const { status, stdout, stderr, error } = spawnSync(command as string, words, {
     cwd: options.cwd ?? tempDir("outside"),
@@ -111,7 +117,11 @@ export function attackOutside(name: string, args: readonly string[], options: Ou
 }
 
 /** The same where this very process must answer meanwhile: it serves what the attack talks to. */
-export async function attackOutsideAsync(name: string, args: readonly string[], options: { readonly ownNamespaces?: boolean } = {}): Promise<Tries> {
+export async function attackOutsideAsync(
+  name: string,
+  args: readonly string[],
+  options: { readonly ownNamespaces?: boolean } = {},
+): Promise<Tries> {
   const [command, ...words] = [...(options.ownNamespaces ? ownNamespaces : []), attackProgram(name), ...args];
   const child = spawn(command as string, words, { cwd: tempDir("outside"), stdio: ["ignore", "pipe", "inherit"], timeout: 15_000 });
   let stdout = "";
@@ -165,11 +175,14 @@ export function attackTest(name: string, attack: GuardedAttack): void {
   needs("userns", ...(attack.abilities ?? []))(name, async () => {
     const env = attack.env;
     const { control } = attack;
-    const succeeds = attack.succeeds ?? (Object.fromEntries(Object.keys(attack.refused).map((key) => [key, "OK"])) as Record<string, ErrnoName>);
+    const succeeds =
+      attack.succeeds ?? (Object.fromEntries(Object.keys(attack.refused).map((key) => [key, "OK"])) as Record<string, ErrnoName>);
     const decoy = plantCanary();
     if (typeof control === "object") {
       const args = given(control.args ?? attack.args, decoy);
-      const lifted = await attackInSandbox(attack.program, args, { run: [...(attack.run?.(decoy) ?? []), ...envOptions(env), ...control.run()] });
+      const lifted = await attackInSandbox(attack.program, args, {
+        run: [...(attack.run?.(decoy) ?? []), ...envOptions(env), ...control.run()],
+      });
       expectOutcomes(lifted.tries, succeeds, `control, guard off: ${lifted.stderr}`);
     } else {
       const prefix = control === "own-namespaces" ? ownNamespaces : [];
@@ -191,7 +204,7 @@ const envOptions = (env: Readonly<Record<string, string>> | undefined): readonly
 
 /** A profile without the profile's seccomp rules (the base filter stays): `-p FILE`. */
 export function withoutSeccomp(more: Omit<Profile, "schemaVersion"> = {}): readonly string[] {
-  return ["-p", profileFile({ seccomp: { extends: "none" }, comments: { seccomp: "positive control" }, ...more })];
+  return ["-p", profileFile({ seccomp: { extends: "none" }, comments: { "seccomp.extends": "positive control" }, ...more })];
 }
 
 /** The most that a profile can give without leaving the host's rootfs: uid 0 inside, every capability, no seccomp rules, full /proc. */
@@ -201,6 +214,6 @@ export function allPowerful(): string {
     capabilities: Object.keys(capabilityNumbers),
     proc: "full",
     seccomp: { extends: "none" },
-    comments: { capabilities: "what is left when all else is given away", seccomp: "the same", proc: "the same" },
+    comments: { capabilities: "what is left when all else is given away", "seccomp.extends": "the same", proc: "the same" },
   });
 }
