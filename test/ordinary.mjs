@@ -240,3 +240,9 @@ export async function runOrdinary(script, args = [], where = () => ({})) {
   };
   return spawnScript(node, [join(tree, script), ...args], { cwd: tree, env, uid: user.uid, gid: user.gid });
 }
+
+/** For the tests that only root can do: whom belljar runs as, and the tree and the Node that this user can reach. */
+export function placeForUser() {
+  const user = ordinaryUser();
+  return { ...user, tree: treeForUser(), node: nodeForUser(user.home) };
+}

@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { runOrdinary } from "./ordinary.mjs";
+import { placeForUser, runOrdinary } from "./ordinary.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const vitest = "node_modules/vitest/vitest.mjs";
@@ -64,7 +64,13 @@ try {
   }
   if (process.getuid() === 0 && tiers.length === 0 && rest.length === 0 && existingTiers(["root"]).length > 0) {
     const output = join(scratch, "root.json");
-    const env = { ...process.env, BELLJAR_TEST_AS_ROOT: "1", BELLJAR_TEST_RESULTS: output, BELLJAR_TEST_CACHE: join(scratch, "cache") };
+    const env = {
+      ...process.env,
+      BELLJAR_TEST_AS_ROOT: "1",
+      BELLJAR_TEST_PLACE: JSON.stringify(placeForUser()),
+      BELLJAR_TEST_RESULTS: output,
+      BELLJAR_TEST_CACHE: join(scratch, "cache"),
+    };
     const run = spawnSync(process.execPath, [join(root, vitest), ...common, "--project", "root"], { cwd: root, env, stdio: "inherit" });
     status ||= run.status ?? 1;
     total = add(total, readResults(output));

@@ -40,7 +40,10 @@ export function compileRlimits({ limits, mechanisms, initCounts }: RlimitInput):
     const value = limits[name];
     return exactly(rlimitNumbers[name], value === null ? unlimited : BigInt(value));
   };
-  rlimits.push(plain("fileSize"), plain("stack"), plain("core"));
+  rlimits.push(plain("fileSize"), plain("stack"));
+  // 1 byte is too little for any core file, and is the one value at which the kernel does not start a core_pattern program
+  // (a root process of the host, fed by a hostile crash) either: core(5). The base filter keeps the program from lowering it.
+  rlimits.push(limits.core === 0 ? exactly(rlimitNumbers.core, 1n) : plain("core"));
   if (limits.processes !== null && mechanisms.processes === "rlimit")
     rlimits.push(exactly(rlimitNumbers.processes, BigInt(limits.processes + (initCounts ? 1 : 0))));
   if (limits.openFiles !== null) rlimits.push(exactly(rlimitNumbers.openFiles, BigInt(limits.openFiles)));

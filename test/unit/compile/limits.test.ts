@@ -137,7 +137,7 @@ describe("resource limits", () => {
     expect(compile({ facts: { cgroup: cgroup2 }, limits: { stack: null } }).plan.exec.rlimits).toEqual([
       { resource: 1, soft: 67_108_864n, hard: 67_108_864n },
       { resource: 3, soft: max, hard: max },
-      { resource: 4, soft: 0n, hard: 0n },
+      { resource: 4, soft: 1n, hard: 1n },
       { resource: 7, soft: 256n, hard: 256n },
       { resource: 8, soft: 0n, hard: 0n },
       { resource: 9, soft: max, hard: max },

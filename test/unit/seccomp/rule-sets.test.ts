@@ -55,9 +55,6 @@ test("strict allows nothing that default denies outright", () => {
   expect(allowed.flatMap(({ names }) => names).filter((name) => denied.has(name))).toEqual([]);
 });
 
-test("base only refuses, each time for one reason", () => {
-  for (const { action, args = [] } of baseRuleSet.groups) {
-    expect(splitReturnValue(parseAction(action, "base")).action).toBe("errno");
-    expect(args.length).toBeLessThanOrEqual(1);
-  }
+test("base only refuses", () => {
+  for (const { action } of baseRuleSet.groups) expect(splitReturnValue(parseAction(action, "base")).action).toBe("errno");
 });
