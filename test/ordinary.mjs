@@ -201,6 +201,22 @@ function spawnScript(node, argv, options) {
   });
 }
 
+let place = null;
+
+/** As root: the user, and where that user finds the tree, Node and its cache. Prepared once. */
+export function ordinaryPlace() {
+  if (place !== null) return place;
+  const user = ordinaryUser();
+  openMachine(user);
+  const cache = join(user.home, ".cache/belljar-test");
+  for (const dir of [dirname(cache), cache]) {
+    mkdirSync(dir, { recursive: true });
+    chownSync(dir, user.uid, user.gid);
+  }
+  place = { ...user, tree: treeForUser(), node: nodeForUser(user.home), cache };
+  return place;
+}
+
 /** A launcher to test instead of the built one may be named relative to the tree, wherever that is for the user. */
 function launcherIn(tree) {
   const path = process.env.BELLJAR_LAUNCHER;
@@ -218,15 +234,7 @@ export async function runOrdinary(script, args = [], where = () => ({})) {
     const env = { ...process.env, ...launcherIn(root), BELLJAR_TEST_CACHE: cache, ...where({ tree: root, cache }) };
     return spawnScript(process.execPath, [join(root, script), ...args], { cwd: root, env });
   }
-  const user = ordinaryUser();
-  openMachine(user);
-  const tree = treeForUser();
-  const node = nodeForUser(user.home);
-  const cache = join(user.home, ".cache/belljar-test");
-  for (const dir of [dirname(cache), cache]) {
-    mkdirSync(dir, { recursive: true });
-    chownSync(dir, user.uid, user.gid);
-  }
+  const { tree, node, cache, ...user } = ordinaryPlace();
   const env = {
     PATH: `${dirname(node)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
     HOME: user.home,

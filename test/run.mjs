@@ -46,7 +46,14 @@ function existingTiers(names) {
 }
 
 const { results, tiers, rest } = parse(process.argv.slice(2));
-const asked = existingTiers(tiers.length > 0 ? tiers : ["unit", "native", "integration", "escape", "regressions"]);
+const namesRootTests = rest.some((word) => word.includes(".root"));
+const asked = existingTiers(
+  tiers.length > 0
+    ? tiers.filter((name) => name !== "root")
+    : namesRootTests
+      ? []
+      : ["unit", "native", "integration", "escape", "regressions"],
+);
 const common = ["--run", "--configLoader", "runner", "--reporter=default", "--reporter=json"];
 const scratch = mkdtempSync(join(tmpdir(), "belljar-results-"));
 let total = { passed: 0, failed: 0, skipped: 0 };
@@ -62,7 +69,9 @@ try {
     total = add(total, readResults(output));
     rmSync(output, { force: true });
   }
-  if (process.getuid() === 0 && tiers.length === 0 && rest.length === 0 && existingTiers(["root"]).length > 0) {
+  const wantsRoot = tiers.includes("root") || (tiers.length === 0 && (namesRootTests || rest.length === 0));
+  if (wantsRoot && process.getuid() !== 0) console.error("harness: the root tier needs root");
+  if (wantsRoot && process.getuid() === 0 && existingTiers(["root"]).length > 0) {
     const output = join(scratch, "root.json");
     const env = {
       ...process.env,
@@ -71,7 +80,11 @@ try {
       BELLJAR_TEST_RESULTS: output,
       BELLJAR_TEST_CACHE: join(scratch, "cache"),
     };
-    const run = spawnSync(process.execPath, [join(root, vitest), ...common, "--project", "root"], { cwd: root, env, stdio: "inherit" });
+    const run = spawnSync(process.execPath, [join(root, vitest), ...common, "--project", "root", ...rest], {
+      cwd: root,
+      env,
+      stdio: "inherit",
+    });
     status ||= run.status ?? 1;
     total = add(total, readResults(output));
   }
