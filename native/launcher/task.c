@@ -196,20 +196,25 @@ static void affinity(struct task *task)
 		fail(task, STEP_AFFINITY, 0, errno, "");
 }
 
+/* The kernel's own structure: C libraries differ in what getrlimit takes. */
+struct limit64 {
+	uint64_t current, maximum;
+};
+
 static void rlimits(struct task *task)
 {
 	const struct wire_exec_plan *exec = task->plan->exec;
 
 	for (uint32_t i = 0; i < exec->rlimits.count; i++) {
 		const struct wire_rlimit *wanted = plan_item(&task->plan->exec_part, exec->rlimits, wire_rlimit, i);
-		struct rlimit limit;
+		struct limit64 limit;
 
-		if (getrlimit((__rlimit_resource_t)wanted->resource, &limit) < 0)
+		if (syscall(SYS_prlimit64, 0, wanted->resource, NULL, &limit) < 0)
 			fail(task, STEP_RLIMITS, i, errno, "");
-		if (wanted->hard < limit.rlim_max)
-			limit.rlim_max = wanted->hard;
-		limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
-		if (setrlimit((__rlimit_resource_t)wanted->resource, &limit) < 0)
+		if (wanted->hard < limit.maximum)
+			limit.maximum = wanted->hard;
+		limit.current = wanted->soft < limit.maximum ? wanted->soft : limit.maximum;
+		if (syscall(SYS_prlimit64, 0, wanted->resource, &limit, NULL) < 0)
 			fail(task, STEP_RLIMITS, i, errno, "");
 	}
 }
