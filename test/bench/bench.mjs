@@ -1,6 +1,6 @@
 // Compares, in one run on one machine: the launcher with bubblewrap, and the command with Node's own start. Pairs are interleaved; what counts are
 // medians and their ratios, since the figures themselves move from machine to machine.
-// Usage: node test/bench/bench.mjs [--rounds N] [--json FILE] [--markdown]
+// Usage: node test/bench/bench.mjs [--rounds N] [--json]      --json prints one JSON document instead of tables
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
@@ -12,7 +12,7 @@ import { addonPath } from "../../build.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 const { values: options } = parseArgs({
-  options: { rounds: { type: "string", default: "200" }, json: { type: "string" }, markdown: { type: "boolean", default: false } },
+  options: { rounds: { type: "string", default: "200" }, json: { type: "boolean", default: false } },
 });
 const rounds = Number(options.rounds);
 const dir = mkdtempSync(join(tmpdir(), "belljar-bench-"));
@@ -127,6 +127,8 @@ const sandboxes = [
   floor,
 ];
 const command = join(root, "dist/belljar.js");
+mkdirSync(join(dir, "config/belljar"), { recursive: true });
+writeFileSync(join(dir, "config/belljar/config.json"), '{ "cgroup": { "use": "none" } }');
 const plannedGroups = [
   { title: "/bin/true of busybox in one root file system", cases: sandboxes, count: rounds },
   {
@@ -137,6 +139,11 @@ const plannedGroups = [
         name: "belljar run -- /bin/true",
         argv: [process.execPath, command, "run", "--", "/bin/true"],
         note: "the host's /usr, default profile",
+      },
+      {
+        name: "the same without a cgroup",
+        argv: ["/usr/bin/env", `XDG_CONFIG_HOME=${join(dir, "config")}`, process.execPath, command, "run", "--", "/bin/true"],
+        note: "by the user's configuration",
       },
     ],
     count: Math.max(5, Math.floor(rounds / 4)),
@@ -149,15 +156,14 @@ const groups = [];
 for (const { title, cases, count } of plannedGroups) {
   const results = measure(drive, cases.filter(Boolean), count);
   groups.push({ title, rounds: count, results });
-  console.log(`\n${options.markdown ? "### " : ""}${title} (${count} rounds)\n`);
+  if (options.json) continue;
+  console.log(`\n${title} (${count} rounds)\n`);
   console.log("| what | median ms | 10 % .. 90 % | ratio | |\n|---|---|---|---|---|");
   for (const { name, medianMs, p10Ms, p90Ms, ratio, note } of results) {
     console.log(`| ${name} | ${cell(medianMs)} | ${cell(p10Ms)} .. ${cell(p90Ms)} | ${ratio.toFixed(2)} | ${note ?? ""} |`);
   }
 }
-console.log(`\n${machine.cpu}, ${machine.cpus} CPUs, Linux ${machine.kernel}`);
-if (!bubblewrap) console.log("bubblewrap is not installed: nothing to compare the launcher with");
-const document = { machine, groups };
-if (options.json) writeFileSync(options.json, `${JSON.stringify(document, null, 2)}\n`);
-else if (process.env.BELLJAR_TEST_CACHE) writeFileSync(join(process.env.BELLJAR_TEST_CACHE, "bench.json"), JSON.stringify(document));
-if (existsSync("/proc/loadavg")) console.log(`load: ${readFileSync("/proc/loadavg", "utf8").trim()}`);
+const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
+if (options.json) console.log(JSON.stringify({ machine, load, groups }, null, 2));
+else console.log(`\n${machine.cpu}, ${machine.cpus} CPUs, Linux ${machine.kernel}, load ${load}`);
+if (!bubblewrap) console.error("bubblewrap is not installed: nothing to compare the launcher with");
