@@ -73,7 +73,8 @@ export interface BelljarHandle {
   /** stdout so far. */
   output(): string;
   type(text: string): void;
-  resize(rows: number, columns: number): void;
+  /** Resolves when the terminal has the size: what is typed after that meets it. */
+  resize(rows: number, columns: number): Promise<void>;
   termios(): Promise<Termios>;
 }
 
@@ -214,6 +215,11 @@ export function startBelljar(args: readonly string[], options: BelljarOptions = 
   });
   result.catch(() => undefined); // whoever awaits it hears of it; nobody else need
   const control = (line: string): void => void (streamOf(child, 4) as Writable).write(`${line}\n`);
+  const termios = (): Promise<Termios> =>
+    new Promise((resolve) => {
+      askers.push(resolve);
+      control("termios");
+    });
   return {
     pid,
     stdin: child.stdin as Writable,
@@ -221,12 +227,11 @@ export function startBelljar(args: readonly string[], options: BelljarOptions = 
     result,
     output: () => stdout().toString("utf8"),
     type: (text) => void child.stdin?.write(text),
-    resize: (rows, columns) => control(`size ${rows} ${columns}`),
-    termios: () =>
-      new Promise((resolve) => {
-        askers.push(resolve);
-        control("termios");
-      }),
+    resize: async (rows, columns) => {
+      control(`size ${rows} ${columns}`);
+      await termios();
+    },
+    termios,
   };
 }
 

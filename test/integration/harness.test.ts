@@ -58,7 +58,7 @@ test("on a terminal: typing, size and settings", async () => {
   await until(() => handle.output().includes("24 80"), { what: "the first size" });
   const { lflag } = await handle.termios();
   expect(lflag & 0o10, "ECHO").toBe(0o10);
-  handle.resize(40, 100);
+  await handle.resize(40, 100);
   handle.type("words\n");
   const { code, stdout, termios } = await handle.result;
   expect(stdout).toMatch(/\/dev\/pts\/\d+/);
