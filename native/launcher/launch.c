@@ -150,7 +150,8 @@ void launch_channel(struct run *run)
 	unsigned int count = ARRAY_SIZE(fds);
 	int r = message_receive(run->channel, &message, sizeof(message), fds, &count, NULL, MSG_DONTWAIT);
 
-	if (r == -EAGAIN)
+	/* An init that ends with a message of ours unread resets the connection; the reset is told once, before its last words. */
+	if (r == -EAGAIN || r == -ECONNRESET)
 		return;
 	if (r != 1) { /* init is gone; its exit is handled by its pidfd */
 		close_fd(&run->channel);
