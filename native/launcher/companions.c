@@ -13,12 +13,18 @@
 #include "sys.h"
 #include "util.h"
 
-enum { READY_FD = 3 };
+enum { READY_FD = 3, FUSE_FD = 4 };
 
 static const struct wire_companion *companion_at(const struct run *run, uint32_t i)
 {
 	return plan_item(&run->plan.sandbox_part, run->plan.sandbox->companions, wire_companion, i);
 }
+
+/* What init handed over for them. */
+struct joined {
+	const int *namespaces;
+	int fuse;
+};
 
 static int enter(const struct wire_companion *companion, const int namespaces[3])
 {
@@ -28,7 +34,11 @@ static int enter(const struct wire_companion *companion, const int namespaces[3]
 	for (int i = 0; i < 3; i++)
 		if (companion->namespaces & kinds[i] && setns(namespaces[i], (int)kinds[i]) < 0)
 			return -errno;
-	return 0;
+	/*
+	 * A copy of the mounts as they are now: init's pivot_root would otherwise move this process's root along with it, into a tree
+	 * whose /proc does not know it. What companions serve is reached by descriptor, so they need no mount in common.
+	 */
+	return companion->namespaces & NAMESPACE_MOUNT && unshare(CLONE_NEWNS) < 0 ? -errno : 0;
 }
 
 static int keep_capabilities(uint64_t set)
@@ -49,14 +59,15 @@ static int keep_capabilities(uint64_t set)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
-static _Noreturn void become(const struct run *run, uint32_t index, const int namespaces[3], int ready)
+static _Noreturn void become(const struct run *run, uint32_t index, const struct joined *joined, int ready)
 {
 	const struct part *part = &run->plan.sandbox_part;
 	const struct wire_companion *companion = companion_at(run, index);
 	char *const envp[] = { (char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL };
 	char *argv[65];
 	sigset_t none;
-	int null, r;
+	bool keep_fuse = companion->fuse && joined->fuse >= 0;
+	int null, r, fuse = joined->fuse;
 
 	if (companion->argv.count == 0 || companion->argv.count > 64)
 		_exit(1);
@@ -64,7 +75,7 @@ static _Noreturn void become(const struct run *run, uint32_t index, const int na
 		argv[i] = (char *)(uintptr_t)plan_text(part, plan_item(part, companion->argv, wire_text, i)->text);
 	argv[companion->argv.count] = NULL;
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	r = enter(companion, namespaces);
+	r = enter(companion, joined->namespaces);
 	if (r == 0)
 		r = keep_capabilities(companion->ambient_capabilities);
 	/* After the last change of credentials; a launcher that died before is seen as end of file on the ready pipe's peer. */
@@ -72,12 +83,19 @@ static _Noreturn void become(const struct run *run, uint32_t index, const int na
 		r = -errno;
 	if (r == 0 && getppid() != run->own_pid)
 		r = -EPIPE;
+	/* Out of the way of the numbers that are given away below. */
+	if (r == 0 && keep_fuse && (fuse = fcntl(joined->fuse, F_DUPFD_CLOEXEC, FUSE_FD + 1)) < 0)
+		r = -errno;
+	if (r == 0 && (ready = fcntl(ready, F_DUPFD_CLOEXEC, FUSE_FD + 1)) < 0)
+		r = -errno;
 	for (int fd = 0; r == 0 && fd < 3; fd++)
 		r = dup2(null, fd) < 0 ? -errno : 0;
 	if (r == 0 && dup2(ready, READY_FD) < 0)
 		r = -errno;
+	if (r == 0 && keep_fuse && dup2(fuse, FUSE_FD) < 0)
+		r = -errno;
 	if (r == 0)
-		r = sys_close_range(READY_FD + 1, ~0u, 0);
+		r = sys_close_range(keep_fuse ? FUSE_FD + 1 : READY_FD + 1, ~0u, 0);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	if (r == 0 && companion->filter.len)
@@ -94,7 +112,7 @@ static int watch(struct run *run, int fd, unsigned int id)
 	return epoll_ctl(run->epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int start(struct run *run, uint32_t i, const int namespaces[3])
+static int start(struct run *run, uint32_t i, const struct joined *joined)
 {
 	struct companion_task *task = &run->companions[i];
 	uint64_t deadline = now_ns() + companion_at(run, i)->deadline_ms * NS_PER_MS;
@@ -104,7 +122,7 @@ static int start(struct run *run, uint32_t i, const int namespaces[3])
 		return -errno;
 	task->pid = sys_fork(&task->pidfd);
 	if (task->pid == 0)
-		become(run, i, namespaces, ends[1]);
+		become(run, i, joined, ends[1]);
 	(void)close(ends[1]);
 	task->ready = ends[0];
 	if (task->pid < 0)
@@ -119,12 +137,13 @@ static int start(struct run *run, uint32_t i, const int namespaces[3])
 	return r;
 }
 
-int companions_start(struct run *run, const int namespaces[3])
+int companions_start(struct run *run, const int namespaces[3], int fuse)
 {
+	const struct joined joined = { namespaces, fuse };
 	const struct wire_sandbox_plan *sandbox = run->plan.sandbox;
 
 	for (uint32_t i = 0; i < sandbox->companions.count; i++) {
-		int r = start(run, i, namespaces);
+		int r = start(run, i, &joined);
 
 		if (r < 0)
 			return run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, i, r, "");

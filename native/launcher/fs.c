@@ -90,9 +90,15 @@ int fs_make_scratch(struct init *init)
 	if (fstat(init->scratch, &status) < 0)
 		return init_fail(init, STEP_SCRATCH, 2, errno, "");
 	init->scratch_dev = status.st_dev;
-	if ((r = bind_in_place(init->scratch, "root", &init->root)) < 0 ||
-	    (r = bind_in_place(init->scratch, "parts", &init->parts)) < 0)
+	r = bind_in_place(init->scratch, "parts", &init->parts);
+	if (r < 0)
 		return init_fail(init, STEP_SCRATCH, 3, r, "");
+	if (init->plan->sandbox->root_kind == ROOT_KIND_SKELETON)
+		r = bind_in_place(init->scratch, "root", &init->root);
+	else
+		r = overlay_mount(init);
+	if (r < 0)
+		return init_fail(init, STEP_SCRATCH, 5, r, "root");
 	/* A recursive bind of "/" or of the covered directory must not take our tmpfs with it: such copies skip it now. */
 	r = sys_mount_setattr(init->scratch, 0, &unbindable);
 	return r < 0 ? init_fail(init, STEP_SCRATCH, 4, r, "") : 0;
@@ -102,7 +108,7 @@ bool fs_on_scratch(const struct init *init, int fd)
 {
 	struct stat status;
 
-	return fstat(fd, &status) == 0 && status.st_dev == init->scratch_dev;
+	return fstat(fd, &status) == 0 && (status.st_dev == init->scratch_dev || status.st_dev == init->root_dev);
 }
 
 /*

@@ -9,7 +9,7 @@
 /* A new, detached mount of a file system type; options are key, value pairs (value NULL: a flag) ended by NULL. */
 int fs_new_mount(const char *type, const char *const *options, unsigned int attributes);
 
-/* Whether an open file lies on our own tmpfs, the only place where mount points are made. */
+/* Whether an open file lies on our own tmpfs or on the merged root above it, the only places where mount points are made. */
 bool fs_on_scratch(const struct init *init, int fd);
 
 /* Opens the directory that holds the last component of `target`, making missing ones; *ret_name points into target. */
@@ -19,6 +19,9 @@ int fs_open_parent(struct init *init, const char *target, const char **ret_name)
 int fs_open_target(struct init *init, const char *target, bool directory);
 
 int fs_is_directory(int fd);
+
+/* Mounts the merged root of image layers at scratch/root and opens it as init->root. */
+int overlay_mount(struct init *init);
 
 /* Attaches a detached mount at `target`. */
 int fs_attach(struct init *init, int tree, const char *target);

@@ -153,6 +153,9 @@ static int add_file(struct init *init, const struct wire_fs_entry *entry, const 
 		return parent;
 	if (!fs_on_scratch(init, parent))
 		return -EROFS;
+	/* What an image has under the name gives way, a link included; on the skeleton there is nothing. */
+	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)
+		return -errno;
 	CLEANUP_FD int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, entry->mode);
 	if (fd < 0)
 		return -errno;
@@ -231,6 +234,12 @@ int fs_build(struct init *init)
 {
 	const struct part *part = &init->plan->sandbox_part;
 	const struct wire_sandbox_plan *plan = init->plan->sandbox;
+	struct stat status;
+
+	/* Only now: a FUSE root answers when its companion runs. */
+	if (fstat(init->root, &status) < 0)
+		return init_fail(init, STEP_FILESYSTEM, 0, errno, "/");
+	init->root_dev = status.st_dev;
 
 	for (uint32_t i = 0; i < plan->filesystem.count; i++) {
 		const struct wire_fs_entry *entry = plan_item(part, plan->filesystem, wire_fs_entry, i);

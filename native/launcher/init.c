@@ -147,7 +147,7 @@ static int private_mounts(struct init *init)
 
 /* Companions join by these descriptors; they are opened while we are still allowed to, see hide_init. */
 struct namespaces {
-	int fds[3];
+	int fds[4];
 	unsigned int count;
 };
 
@@ -176,16 +176,20 @@ static int hide_init(struct init *init)
 	return 0;
 }
 
-static int start_companions(struct init *init, const struct namespaces *namespaces)
+static int start_companions(struct init *init, struct namespaces *namespaces)
 {
 	int r;
 
 	if (init->plan->sandbox->companions.count == 0)
 		return 0;
+	if (init->fuse >= 0)
+		namespaces->fds[namespaces->count++] = init->fuse;
 	r = say(init, INIT_NAMESPACES, namespaces->fds, namespaces->count);
 	if (r < 0)
 		return init_fail(init, STEP_COMPANIONS, 0, r, "channel");
 	hear(init, EXEC_GO_ON, NULL, 0);
+	/* Only the companion holds the connection now: when it dies, the mount fails instead of hanging. */
+	close_fd(&init->fuse);
 	return 0;
 }
 
@@ -235,7 +239,7 @@ static int ready(struct init *init, const struct namespaces *namespaces)
 	fds[0] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fds[0] < 0)
 		return init_fail(init, STEP_READY, 0, errno, "/");
-	fds[1] = sys_open_in_root(fds[0], work, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+	fds[1] = sys_open_in_root(fds[0], work, O_PATH | O_DIRECTORY);
 	if (fds[1] < 0)
 		return init_fail(init, STEP_READY, 1, fds[1], work);
 	if (init->plan->sandbox->id_mode == ID_MODE_SUBORDINATE)
@@ -336,6 +340,7 @@ void init_main(const struct plan *plan, int channel)
 			     .cover = -1,
 			     .scratch = -1,
 			     .parts = -1,
+			     .fuse = -1,
 			     .root = -1,
 			     .exec_fds = { -1, -1, -1, -1 } };
 	unsigned int terminal = plan->exec->stdin == STDIO_KIND_TERMINAL;

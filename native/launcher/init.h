@@ -15,7 +15,8 @@ struct init {
 	int scratch; /* root of the scratch tmpfs */
 	int parts;   /* a bindable mount of scratch/parts: the writable places */
 	int root;    /* root of the new file system */
-	uint64_t scratch_dev;
+	int fuse;    /* connection of a FUSE root, for its companion */
+	uint64_t scratch_dev, root_dev;
 	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */
 	int exec_fds[4];		  /* gate, stdin, stdout, stderr */
 	struct failure failure;

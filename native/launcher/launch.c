@@ -146,7 +146,7 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 void launch_channel(struct run *run)
 {
 	struct init_message message;
-	int fds[3];
+	int fds[4];
 	unsigned int count = ARRAY_SIZE(fds);
 	int r = message_receive(run->channel, &message, sizeof(message), fds, &count, NULL, MSG_DONTWAIT);
 
@@ -167,7 +167,7 @@ void launch_channel(struct run *run)
 			go_on(run, STEP_MAP_IDS);
 		break;
 	case INIT_NAMESPACES:
-		(void)companions_start(run, fds);
+		(void)companions_start(run, fds, count > 3 ? fds[3] : -1);
 		break;
 	case INIT_READY:
 		sandbox_ready(run, &message, fds, count);

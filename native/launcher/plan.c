@@ -257,6 +257,8 @@ static bool meaning_ok(const struct plan *plan)
 	if (!maps_ok(sandbox, sandbox->uid_maps, &plan->sandbox_part) ||
 	    !maps_ok(sandbox, sandbox->gid_maps, &plan->sandbox_part))
 		return false;
+	if ((sandbox->root_kind == ROOT_KIND_SKELETON) != (sandbox->root_layers.count == 0))
+		return false;
 	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter))
 		return false;
 	/* A terminal is all three streams or none. */

@@ -26,7 +26,7 @@ struct failure {
 enum init_message_kind {
 	INIT_FAILED = 1, /* failure */
 	INIT_WANTS_IDS,	 /* subordinate mode: map me */
-	INIT_NAMESPACES, /* companions may start; descriptors: user, mount, network namespace */
+	INIT_NAMESPACES, /* companions may start; descriptors: user, mount, network namespace [, FUSE] */
 	INIT_READY,	 /* descriptors: root, work folder [, user namespace] */
 	INIT_GUARDED,	 /* nothing of init can be used any more */
 	INIT_EXITED,	 /* the program's main process ended */

@@ -173,7 +173,7 @@ int files_copy_in(struct run *run);
 void files_copy_out(struct run *run);
 
 /* companions.c */
-int companions_start(struct run *run, const int namespaces[3]);
+int companions_start(struct run *run, const int namespaces[3], int fuse);
 void companions_event(struct run *run, unsigned int index, bool died);
 void companions_kill(struct run *run);
 

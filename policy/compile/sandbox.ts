@@ -41,6 +41,8 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     scratchBytes: BigInt(policy.limits.disk ?? 0),
     scratchInodes: BigInt(policy.limits.inodes ?? 0),
     rootReadOnly: true, // a writable root is refused by rootfsEntries
+    rootKind: "skeleton",
+    rootLayers: [],
     workPath,
     filesystem,
     companions: [],

@@ -19,6 +19,7 @@ export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory"
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
 export type MessageKind = "none" | "terminal" | "output" | "record";
+export type RootKind = "skeleton" | "overlay" | "fuse";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
 export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
@@ -132,6 +133,11 @@ export const enums = {
     "terminal",
     "output",
     "record"
+  ],
+  "RootKind": [
+    "skeleton",
+    "overlay",
+    "fuse"
   ]
 } as const;
 
@@ -444,6 +450,8 @@ export interface Companion {
   readonly ready: CompanionReady;
   readonly deadlineMs: number;
   readonly filter: Uint8Array;
+  /** gets the FUSE connection of the root as descriptor 4 */
+  readonly fuse: boolean;
 }
 
 export interface LandlockRule {
@@ -479,6 +487,10 @@ export interface SandboxPlan {
   /** 0 = no limit */
   readonly scratchInodes: bigint;
   readonly rootReadOnly: boolean;
+  /** skeleton: empty, filled by the list below; overlay: kernel overlay of rootLayers; fuse: the same by a companion */
+  readonly rootKind: RootKind;
+  /** host paths, lowest first; the upper directory is on the scratch tmpfs */
+  readonly rootLayers: readonly string[];
   /** sandbox path of the folder that files are copied into and out of */
   readonly workPath: string;
   readonly filesystem: readonly FsEntry[];
@@ -736,7 +748,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "Companion": {
-  "size": 40,
+  "size": 48,
   "fields": [
    {
     "name": "argv",
@@ -774,6 +786,12 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "type": "bytes",
     "offset": 32,
     "size": 8
+   },
+   {
+    "name": "fuse",
+    "type": "bool",
+    "offset": 40,
+    "size": 4
    }
   ]
  },
@@ -824,7 +842,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "SandboxPlan": {
-  "size": 176,
+  "size": 184,
   "fields": [
    {
     "name": "runId",
@@ -936,58 +954,70 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 4
    },
    {
+    "name": "rootKind",
+    "type": "enum:RootKind",
+    "offset": 108,
+    "size": 4
+   },
+   {
+    "name": "rootLayers",
+    "type": "list:Text",
+    "offset": 112,
+    "size": 8
+   },
+   {
     "name": "workPath",
     "type": "str",
     "check": "abs",
-    "offset": 108,
+    "offset": 120,
     "size": 8
    },
    {
     "name": "filesystem",
     "type": "list:FsEntry",
-    "offset": 116,
+    "offset": 128,
     "size": 8
    },
    {
     "name": "companions",
     "type": "list:Companion",
-    "offset": 124,
+    "offset": 136,
     "size": 8
    },
    {
     "name": "cgroups",
     "type": "list:CgroupHierarchy",
-    "offset": 132,
+    "offset": 144,
     "size": 8
    },
    {
     "name": "boundingSet",
     "type": "u64",
-    "offset": 144,
+    "offset": 152,
     "size": 8
    },
    {
     "name": "baseFilter",
     "type": "bytes",
-    "offset": 152,
+    "offset": 160,
     "size": 8
    },
    {
     "name": "landlock",
     "type": "list:LandlockRule",
-    "offset": 160,
+    "offset": 168,
     "size": 8
    },
    {
     "name": "landlockRequired",
     "type": "bool",
-    "offset": 168,
+    "offset": 176,
     "size": 4
    },
    {
     "name": "landlockWanted",
     "type": "bool",
-    "offset": 172,
+    "offset": 180,
     "size": 4
    }
   ]

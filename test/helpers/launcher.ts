@@ -44,6 +44,8 @@ export function sandboxPlan(more: Partial<SandboxPlan> = {}, entries: readonly F
     scratchBytes: 64n << 20n,
     scratchInodes: 1000n,
     rootReadOnly: true,
+    rootKind: "skeleton",
+    rootLayers: [],
     workPath: "/work",
     filesystem: [
       bind("/usr"),

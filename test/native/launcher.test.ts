@@ -211,6 +211,7 @@ describe("companions", () => {
           ready: "byte",
           deadlineMs: 5000,
           filter: new Uint8Array(),
+          fuse: false,
         },
       ],
     });
@@ -249,6 +250,7 @@ describe("companions", () => {
           ready: "byte",
           deadlineMs: 5000,
           filter: new Uint8Array(),
+          fuse: false,
         },
       ],
     });
@@ -266,6 +268,7 @@ describe("companions", () => {
           ready: "byte",
           deadlineMs: 200,
           filter: new Uint8Array(),
+          fuse: false,
         },
       ],
     });

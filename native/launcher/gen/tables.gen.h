@@ -31,6 +31,7 @@ static const struct wire_field wire_fields_companion[] = {
 	{ 24, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* ready */
 	{ 28, WIRE_U32, WIRE_ANY, 0, 0, 1, UINT32_MAX, 0 }, /* deadline_ms */
 	{ 32, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* filter */
+	{ 40, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* fuse */
 };
 static const struct wire_field wire_fields_text[] = {
 	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* text */
@@ -62,15 +63,17 @@ static const struct wire_field wire_fields_sandbox_plan[] = {
 	{ 88, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_bytes */
 	{ 96, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_inodes */
 	{ 104, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* root_read_only */
-	{ 108, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* work_path */
-	{ 116, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FS_ENTRY, 0, 0, UINT32_MAX, 0 }, /* filesystem */
-	{ 124, WIRE_LIST, WIRE_ANY, WIRE_RECORD_COMPANION, 0, 0, UINT32_MAX, 0 }, /* companions */
-	{ 132, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_HIERARCHY, 0, 0, UINT32_MAX, 0 }, /* cgroups */
-	{ 144, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* bounding_set */
-	{ 152, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* base_filter */
-	{ 160, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
-	{ 168, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
-	{ 172, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
+	{ 108, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* root_kind */
+	{ 112, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* root_layers */
+	{ 120, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* work_path */
+	{ 128, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FS_ENTRY, 0, 0, UINT32_MAX, 0 }, /* filesystem */
+	{ 136, WIRE_LIST, WIRE_ANY, WIRE_RECORD_COMPANION, 0, 0, UINT32_MAX, 0 }, /* companions */
+	{ 144, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_HIERARCHY, 0, 0, UINT32_MAX, 0 }, /* cgroups */
+	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* bounding_set */
+	{ 160, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* base_filter */
+	{ 168, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
+	{ 176, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
+	{ 180, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
 };
 static const struct wire_field wire_fields_rlimit[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 15, 0 }, /* resource */
@@ -125,11 +128,11 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
 	{ wire_fields_fs_entry, 8, 56 },
 	{ wire_fields_cgroup_hierarchy, 3, 24 },
-	{ wire_fields_companion, 6, 40 },
+	{ wire_fields_companion, 7, 48 },
 	{ wire_fields_text, 1, 8 },
 	{ wire_fields_number, 1, 8 },
 	{ wire_fields_landlock_rule, 3, 24 },
-	{ wire_fields_sandbox_plan, 27, 176 },
+	{ wire_fields_sandbox_plan, 29, 184 },
 	{ wire_fields_rlimit, 3, 24 },
 	{ wire_fields_cgroup_write, 5, 32 },
 	{ wire_fields_file_in, 3, 24 },

@@ -151,6 +151,13 @@ enum message_kind {
 	MESSAGE_KIND_COUNT = 4,
 };
 
+enum root_kind {
+	ROOT_KIND_SKELETON = 0,
+	ROOT_KIND_OVERLAY = 1,
+	ROOT_KIND_FUSE = 2,
+	ROOT_KIND_COUNT = 3,
+};
+
 #define FS_FLAG_READ_ONLY 1u
 #define FS_FLAG_NO_EXEC 2u
 #define FS_FLAG_DEVICE_NODES 4u
@@ -260,8 +267,10 @@ struct wire_companion {
 	uint32_t ready; /* byte: it writes one byte to, or closes, descriptor 3 */
 	uint32_t deadline_ms;
 	struct wire_bytes filter;
+	uint32_t fuse; /* gets the FUSE connection of the root as descriptor 4 */
+	uint32_t pad1;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_companion) == 40, "layout of Companion");
+_Static_assert(sizeof(struct wire_companion) == 48, "layout of Companion");
 
 struct wire_text {
 	struct wire_str text;
@@ -301,18 +310,19 @@ struct wire_sandbox_plan {
 	uint64_t scratch_bytes; /* 0 = no limit */
 	uint64_t scratch_inodes; /* 0 = no limit */
 	uint32_t root_read_only;
+	uint32_t root_kind; /* skeleton: empty, filled by the list below; overlay: kernel overlay of rootLayers; fuse: the same by a companion */
+	struct wire_list root_layers; /* host paths, lowest first; the upper directory is on the scratch tmpfs */
 	struct wire_str work_path; /* sandbox path of the folder that files are copied into and out of */
 	struct wire_list filesystem;
 	struct wire_list companions;
 	struct wire_list cgroups;
-	uint32_t pad0;
 	uint64_t bounding_set;
 	struct wire_bytes base_filter; /* struct sock_filter[]: the ceiling that no exec part can lift */
 	struct wire_list landlock;
 	uint32_t landlock_required;
 	uint32_t landlock_wanted;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_sandbox_plan) == 176, "layout of SandboxPlan");
+_Static_assert(sizeof(struct wire_sandbox_plan) == 184, "layout of SandboxPlan");
 
 struct wire_rlimit {
 	uint32_t resource; /* RLIMIT_* number */

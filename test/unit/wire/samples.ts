@@ -21,6 +21,8 @@ export const minimalSandbox: SandboxPlan = {
   scratchBytes: 0n,
   scratchInodes: 0n,
   rootReadOnly: true,
+  rootKind: "skeleton",
+  rootLayers: [],
   workPath: "/",
   filesystem: [],
   companions: [],
@@ -86,6 +88,8 @@ export const fullSandbox: SandboxPlan = {
   scratchBytes: 67108864n,
   scratchInodes: 10000n,
   rootReadOnly: false,
+  rootKind: "overlay",
+  rootLayers: ["/home/u/layers/a", "/home/u/layers/b"],
   workPath: "/work",
   filesystem: [
     { kind: "directory", flags: [], target: "/etc", source: "", content: new Uint8Array(), mode: 0o755, sizeBytes: 0n, inodes: 0n },
@@ -119,8 +123,9 @@ export const fullSandbox: SandboxPlan = {
       ready: "byte",
       deadlineMs: 5000,
       filter,
+      fuse: true,
     },
-    { argv: ["/x"], namespaces: [], ambientCapabilities: 0n, ready: "none", deadlineMs: 1, filter: new Uint8Array() },
+    { argv: ["/x"], namespaces: [], ambientCapabilities: 0n, ready: "none", deadlineMs: 1, filter: new Uint8Array(), fuse: false },
   ],
   cgroups: [
     { version: 1, parent: "/sys/fs/cgroup/memory/belljar-1000", controllers: "memory" },
