@@ -16,6 +16,12 @@ export const errorCodes = [
   "sandbox-failed", // a step of the launcher failed
   "command-not-found", // no such program in the sandbox
   "start-failed", // the program is there but could not be started
+  "image-reference", // not a reference to an image
+  "image-not-found", // neither in the store nor where it was looked for
+  "image-invalid", // wrong digest, size, media type or content: hostile or damaged
+  "registry-failed", // unreachable, broken or lying registry
+  "registry-denied", // the registry wants other credentials
+  "store-failed", // the image store cannot be read or written, or is busy
   "cancelled",
   "internal",
 ] as const;
