@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { needs } from "../helpers/abilities.ts";
-import { belljar, type BelljarResult } from "../helpers/belljar.ts";
+import { type BelljarResult, belljar } from "../helpers/belljar.ts";
 import { tempDir } from "../helpers/places.ts";
 
 const started = ["--", "sh", "-c", "echo started"] as const;
@@ -75,9 +75,13 @@ const options: readonly Case[] = [
 ];
 
 const limits: readonly Case[] = ["0", "-1", "1e308", "64 potatoes", "", "NaN", "9999999999999999999"].flatMap((value): readonly Case[] =>
-  [["--memory", "limits.memory"], ["--wall-time", "limits.wallTime"], ["--processes", "limits.processes"], ["--cpu-time", "limits.cpuTime"], ["--cpus", "limits.cpus"]].map(
-    ([option = "", path = ""]): Case => [`${option}=${JSON.stringify(value)}`, [`${option}=${value}`, ...started], [path, option]],
-  ),
+  [
+    ["--memory", "limits.memory"],
+    ["--wall-time", "limits.wallTime"],
+    ["--processes", "limits.processes"],
+    ["--cpu-time", "limits.cpuTime"],
+    ["--cpus", "limits.cpus"],
+  ].map(([option = "", path = ""]): Case => [`${option}=${JSON.stringify(value)}`, [`${option}=${value}`, ...started], [path, option]]),
 );
 
 const profiles: readonly Case[] = [
@@ -158,7 +162,8 @@ function expectOneError(result: BelljarResult, says: readonly (string | RegExp)[
   expect(result.stdout).toBe("");
   const lines = result.stderr.trimEnd().split("\n");
   expect(lines[0]).toMatch(/^belljar: /);
-  for (const word of says) expect(result.stderr).toMatch(word instanceof RegExp ? word : new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")));
+  for (const word of says)
+    expect(result.stderr).toMatch(word instanceof RegExp ? word : new RegExp(word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")));
   // One line of error, at most one hint; a profile with several faults lists them.
   expect(lines.filter((line) => line.startsWith("belljar: "))).toHaveLength(1);
   expect(lines.filter((line) => line.startsWith("hint: ")).length).toBeLessThanOrEqual(1);
@@ -207,18 +212,23 @@ needs("userns")("--json: the error is the document", async () => {
 needs("userns")("--json: a program that cannot be started has a report that says so", async () => {
   const result = await belljar(["run", "--json", "--", "nosuchcommand"]);
   expect(result.code).toBe(127);
-  expect(result.report).toMatchObject({ verdict: "start-failed", exitCode: null, signal: null, error: { message: expect.stringContaining("nosuchcommand") } });
+  expect(result.report).toMatchObject({
+    verdict: "start-failed",
+    exitCode: null,
+    signal: null,
+    error: { message: expect.stringContaining("nosuchcommand") },
+  });
 });
 
 needs("userns")("control characters of the arguments never reach the terminal", async () => {
-  const escape = "\u001b[31m\u0007\u202e";
-  for (const args of [[`--memory=${escape}`], ["-p", `./${escape}`], ["--in", escape], ["-u", escape], [`--${escape}`]]) {
+  const hostile = "\u001b[31m\u0007\u202e";
+  for (const args of [[`--memory=${hostile}`], ["-p", `./${hostile}`], ["--in", hostile], ["-u", hostile], [`--${hostile}`]]) {
     const result = await belljar(["run", ...args, ...started], { report: false });
     expect(result.code).toBe(125);
     // biome-ignore lint/suspicious/noControlCharactersInRegex: they are the subject
     expect(result.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   }
-  const program = await belljar(["run", "--", `/work/${escape}`], { report: false });
+  const program = await belljar(["run", "--", `/work/${hostile}`], { report: false });
   expect(program.code).toBe(127);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are the subject
   expect(program.stderr).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);

@@ -36,7 +36,10 @@ needs("userns", "python3")("a script by its extension, not executable", async ()
 });
 
 needs("userns")("a shell script; only that file of its folder is there, and read-only", async () => {
-  const cwd = folder({ "run.sh:755": "#!/bin/sh\nls -A /work\necho more >> /work/run.sh 2>/dev/null || echo refused\n", "beside.txt": "secret" });
+  const cwd = folder({
+    "run.sh:755": "#!/bin/sh\nls -A /work\necho more >> /work/run.sh 2>/dev/null || echo refused\n",
+    "beside.txt": "secret",
+  });
   const result = await belljarRun(["./run.sh"], { cwd });
   expect(result.stdout).toBe("run.sh\nrefused\n");
   expect(readFileSync(join(cwd, "run.sh"), "utf8")).toMatch(/refused\n$/);
@@ -44,22 +47,32 @@ needs("userns")("a shell script; only that file of its folder is there, and read
 
 needs("userns", "node")("a Node script, and Node with worker threads and fetch", async () => {
   const cwd = folder({
-    "main.mjs": 'import { Worker, isMainThread } from "node:worker_threads";\nif (isMainThread) new Worker(new URL(import.meta.url)).on("exit", (c) => console.log("worker", c, typeof fetch));\n',
+    "main.mjs":
+      'import { Worker, isMainThread } from "node:worker_threads";\nif (isMainThread) new Worker(new URL(import.meta.url)).on("exit", (c) => console.log("worker", c, typeof fetch));\n',
   });
   const result = await belljarRun(["./main.mjs"], { cwd });
   expect(result).toMatchObject({ code: 0, stdout: "worker 0 function\n" });
 });
 
 needs("userns", "java")("a Java program from its source", async () => {
-  const cwd = folder({ "Main.java": 'public class Main { public static void main(String[] a) { System.out.println("java " + a[0] + " " + System.getProperty("user.dir")); } }\n' });
+  const cwd = folder({
+    "Main.java":
+      'public class Main { public static void main(String[] a) { System.out.println("java " + a[0] + " " + System.getProperty("user.dir")); } }\n',
+  });
   const result = await belljarRun(["--in", "Main.java", "--", "java", "Main.java", "argument"], { cwd, deadlineMs: 60_000 });
   expect(result.stderr).toBe("");
   expect(result).toMatchObject({ code: 0, stdout: "java argument /work\n" });
 });
 
 needs("userns", "g++")("a C++ program: compiled in one sandbox, judged in another", async () => {
-  const cwd = folder({ "main.cpp": "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b << std::endl; }\n", "in.txt": "19 23\n" });
-  const compiled = await belljarRun(["-p", "compile", "--in", "main.cpp", "--out", "a.out", "--", "g++", "-O1", "main.cpp"], { cwd, deadlineMs: 60_000 });
+  const cwd = folder({
+    "main.cpp": "#include <iostream>\nint main() { long a, b; std::cin >> a >> b; std::cout << a + b << std::endl; }\n",
+    "in.txt": "19 23\n",
+  });
+  const compiled = await belljarRun(["-p", "compile", "--in", "main.cpp", "--out", "a.out", "--", "g++", "-O1", "main.cpp"], {
+    cwd,
+    deadlineMs: 60_000,
+  });
   expect(compiled.stderr).toBe("");
   expect(compiled.report.outputs).toEqual([{ path: "a.out", bytes: expect.any(Number), error: null }]);
   expect(statSync(join(cwd, "a.out")).mode & 0o100, "what was executable stays so").toBe(0o100);
@@ -70,7 +83,10 @@ needs("userns", "g++")("a C++ program: compiled in one sandbox, judged in anothe
 
 needs("userns", "g++")("a C++ program that does not compile tells why, and gives no output", async () => {
   const cwd = folder({ "main.cpp": "int main() { return undeclared; }\n" });
-  const result = await belljarRun(["-p", "compile", "--in", "main.cpp", "--out", "a.out", "--", "g++", "main.cpp"], { cwd, deadlineMs: 60_000 });
+  const result = await belljarRun(["-p", "compile", "--in", "main.cpp", "--out", "a.out", "--", "g++", "main.cpp"], {
+    cwd,
+    deadlineMs: 60_000,
+  });
   expect(result.code).toBe(1);
   expect(result.stderr).toContain("undeclared");
   expect(result.report).toMatchObject({ verdict: "exit-nonzero", outputs: [{ path: "a.out", bytes: null, error: "no such file" }] });
@@ -116,7 +132,17 @@ needs("userns")("--report: complete, and equal in kind to that of --json", async
 });
 
 needs("userns")("--set overrides any field, the last one wins", async () => {
-  const result = await belljarRun(["--set", "process.hostname=other", "--set", "limits.wallTime=5s", "--set", "limits.wallTime=7s", "--", "uname", "-n"]);
+  const result = await belljarRun([
+    "--set",
+    "process.hostname=other",
+    "--set",
+    "limits.wallTime=5s",
+    "--set",
+    "limits.wallTime=7s",
+    "--",
+    "uname",
+    "-n",
+  ]);
   expect(result.stdout).toBe("other\n");
   expect(result.report.limits.wallTime).toBe(7000);
 });
@@ -136,15 +162,36 @@ needs("userns")("-v: read-only unless :rw, a file or a folder; the report lists 
 });
 
 needs("userns")("-e: a value, the caller's value, an empty one; -w", async () => {
-  const result = await belljarRun(["-e", "A=1", "-e", "FROM_CALLER", "-e", "EMPTY=", "-e", "ABSENT", "-w", "/tmp", "--", "sh", "-c", 'echo "$A|$FROM_CALLER|${EMPTY-unset}|${ABSENT-unset}"; pwd'], {
-    env: { FROM_CALLER: "a b" },
-  });
+  const result = await belljarRun(
+    [
+      "-e",
+      "A=1",
+      "-e",
+      "FROM_CALLER",
+      "-e",
+      "EMPTY=",
+      "-e",
+      "ABSENT",
+      "-w",
+      "/tmp",
+      "--",
+      "sh",
+      "-c",
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the shell's, not ours
+      'echo "$A|$FROM_CALLER|${EMPTY-unset}|${ABSENT-unset}"; pwd',
+    ],
+    {
+      env: { FROM_CALLER: "a b" },
+    },
+  );
   expect(result.stdout).toBe("1|a b||unset\n/tmp\n");
 });
 
 needs("userns")("--in and --out: into folders, under other names, with their modes", async () => {
   const cwd = folder({ "tool:755": "#!/bin/sh\ncat sub/input > result; echo more > deep\n", input: "payload\n" });
-  const result = await belljarRun(["--in", "tool", "--in", "input:sub/input", "--out", "result:renamed", "--out", "deep", "--", "./tool"], { cwd });
+  const result = await belljarRun(["--in", "tool", "--in", "input:sub/input", "--out", "result:renamed", "--out", "deep", "--", "./tool"], {
+    cwd,
+  });
   expect(result).toMatchObject({ code: 0, stderr: "" });
   expect(readFileSync(join(cwd, "renamed"), "utf8")).toBe("payload\n");
   expect(readFileSync(join(cwd, "deep"), "utf8")).toBe("more\n");
@@ -157,21 +204,27 @@ needs("userns")("--in and --out: into folders, under other names, with their mod
 
 needs("userns")("--stdin, --stdout and --stderr as files", async () => {
   const cwd = folder({ in: "line\n" });
-  const result = await belljarRun(["--stdin", "in", "--stdout", "out", "--stderr", "err", "-q", "--", "sh", "-c", "cat; echo bad >&2"], { cwd });
+  const result = await belljarRun(["--stdin", "in", "--stdout", "out", "--stderr", "err", "-q", "--", "sh", "-c", "cat; echo bad >&2"], {
+    cwd,
+  });
   expect(result).toMatchObject({ code: 0, stdout: "", stderr: "" });
   expect(readFileSync(join(cwd, "out"), "utf8")).toBe("line\n");
   expect(readFileSync(join(cwd, "err"), "utf8")).toBe("bad\n");
 });
 
-needs("userns", "busybox")("--rootfs DIR: a folder of the caller's as the root", async () => {
-  const dir = tempDir("rootfs");
-  for (const name of ["bin", "usr"]) mkdirSync(join(dir, name));
-  const busybox = ["/bin/busybox", "/usr/bin/busybox"].find((path) => statSync(path, { throwIfNoEntry: false }));
-  if (busybox !== undefined) writeFileSync(join(dir, "bin/busybox"), readFileSync(busybox), { mode: 0o755 });
-  const result = await belljarRun(["--rootfs", dir, "--", "/bin/busybox", "ls", "/"]);
-  expect(result.stdout.split("\n")).toEqual(expect.arrayContaining(["bin", "dev", "proc", "work"]));
-  expect(result.report.sandbox.rootfs).not.toBe("host");
-}, 30_000);
+needs("userns", "busybox")(
+  "--rootfs DIR: a folder of the caller's as the root",
+  async () => {
+    const dir = tempDir("rootfs");
+    for (const name of ["bin", "usr"]) mkdirSync(join(dir, name));
+    const busybox = ["/bin/busybox", "/usr/bin/busybox"].find((path) => statSync(path, { throwIfNoEntry: false }));
+    if (busybox !== undefined) writeFileSync(join(dir, "bin/busybox"), readFileSync(busybox), { mode: 0o755 });
+    const result = await belljarRun(["--rootfs", dir, "--", "/bin/busybox", "ls", "/"]);
+    expect(result.stdout.split("\n")).toEqual(expect.arrayContaining(["bin", "dev", "proc", "work"]));
+    expect(result.report.sandbox.rootfs).not.toBe("host");
+  },
+  30_000,
+);
 
 needs("userns")("two runs know nothing of each other, and a run finds its folders empty", async () => {
   const first = await belljarRun(["--", "sh", "-c", "echo x > /work/a; echo x > /tmp/a; echo x > /dev/shm/a; ls /work /tmp /dev/shm"]);

@@ -44,47 +44,84 @@ const hiding = (dir: string, ...targets: readonly string[]) =>
 needs("userns")("a hidden folder and a hidden file show nothing and take nothing, in a writable volume", async () => {
   const dir = project();
   const before = fingerprint(dir);
-  const result = await attackInSandbox("attack-files", ["list", "/p/secret", "read", "/p/secret/key", "create", "/p/secret/new", "read", "/p/file", "append", "/p/file", "read", "/p/link/key"], {
-    run: ["-p", hiding(dir, "/p/secret", "/p/file")],
-  });
+  const result = await attackInSandbox(
+    "attack-files",
+    [
+      "list",
+      "/p/secret",
+      "read",
+      "/p/secret/key",
+      "create",
+      "/p/secret/new",
+      "read",
+      "/p/file",
+      "append",
+      "/p/file",
+      "read",
+      "/p/link/key",
+    ],
+    {
+      run: ["-p", hiding(dir, "/p/secret", "/p/file")],
+    },
+  );
   expect(result.stdout).not.toContain("canary-of-the");
-  expect(result.tries.outcomes()).toMatchObject({ list: expect.stringMatching(/^(OK|EACCES)$/), create: expect.stringMatching(/^(EROFS|EACCES)$/) });
+  expect(result.tries.outcomes()).toMatchObject({
+    list: expect.stringMatching(/^(OK|EACCES)$/),
+    create: expect.stringMatching(/^(EROFS|EACCES)$/),
+  });
   expect(fingerprint(dir)).toBe(before);
 });
 
-needs("userns")("hiding through a link hides what it points to; a dangling and a missing one are said or skipped, with nothing made on the host", async () => {
-  const dir = project();
-  const before = fingerprint(dir);
-  const link = await belljarRun(["-p", hiding(dir, "/p/link"), "--", "cat", "/p/secret/key"]).catch((error: unknown) => String(error));
-  if (typeof link === "string") expect(link).toMatch(/\/p\/link/);
-  else expect(link.stdout + link.stderr).not.toContain("canary-of-the-project");
-  for (const target of ["/p/dangling", "/p/nothing", "/p/*"]) {
-    const result = await belljarRun(["-p", hiding(dir, target), "--", "cat", "/p/plain"]).catch((error: unknown) => String(error));
-    if (typeof result === "string") expect(result).toContain(target);
-    else expect(result.report.verdict === "ok" ? result.stdout : result.stderr).toMatch(result.report.verdict === "ok" ? /^plain\n$/ : new RegExp(target.replace("*", "\\*")));
-  }
-  expect(fingerprint(dir)).toBe(before);
-});
+needs("userns")(
+  "hiding through a link hides what it points to; a dangling and a missing one are said or skipped, with nothing made on the host",
+  async () => {
+    const dir = project();
+    const before = fingerprint(dir);
+    const link = await belljarRun(["-p", hiding(dir, "/p/link"), "--", "cat", "/p/secret/key"]).catch((error: unknown) => String(error));
+    if (typeof link === "string") expect(link).toMatch(/\/p\/link/);
+    else expect(link.stdout + link.stderr).not.toContain("canary-of-the-project");
+    for (const target of ["/p/dangling", "/p/nothing", "/p/*"]) {
+      const result = await belljarRun(["-p", hiding(dir, target), "--", "cat", "/p/plain"]).catch((error: unknown) => String(error));
+      if (typeof result === "string") expect(result).toContain(target);
+      else
+        expect(result.report.verdict === "ok" ? result.stdout : result.stderr).toMatch(
+          result.report.verdict === "ok" ? /^plain\n$/ : new RegExp(target.replace("*", "\\*")),
+        );
+    }
+    expect(fingerprint(dir)).toBe(before);
+  },
+);
 
 needs("userns")("a folder made read-only within a writable volume", async () => {
   const dir = project();
-  const profile = profileFile({ mounts: [{ kind: "bind", source: dir, target: "/p", access: "read-write", comment: "the project" }, { kind: "read-only", target: "/p/secret" }] });
-  const result = await attackInSandbox("attack-files", ["read", "/p/secret/key", "write", "/p/secret/key", "create", "/p/new"], { run: ["-p", profile] });
+  const profile = profileFile({
+    mounts: [
+      { kind: "bind", source: dir, target: "/p", access: "read-write", comment: "the project" },
+      { kind: "read-only", target: "/p/secret" },
+    ],
+  });
+  const result = await attackInSandbox("attack-files", ["read", "/p/secret/key", "write", "/p/secret/key", "create", "/p/new"], {
+    run: ["-p", profile],
+  });
   expect(result.tries.outcomes()).toEqual({ read: "OK", write: "EROFS", create: "OK" });
 });
 
-needs("userns")("runs that are killed leave a project as it was", async () => {
-  const dir = project();
-  const before = fingerprint(dir);
-  const killed = Array.from({ length: 30 }, async (_, i) => {
-    const handle = startBelljar(["run", "-p", hiding(dir, "/p/secret"), "--", "sleep", "30"], { report: false });
-    const pid = await handle.pid;
-    setTimeout(() => process.kill(pid, "SIGKILL"), i * 4);
-    return handle.result;
-  });
-  for (const result of await Promise.all(killed)) expect(result.signal).toBe(9);
-  expect(fingerprint(dir)).toBe(before);
-}, 60_000);
+needs("userns")(
+  "runs that are killed leave a project as it was",
+  async () => {
+    const dir = project();
+    const before = fingerprint(dir);
+    const killed = Array.from({ length: 30 }, async (_, i) => {
+      const handle = startBelljar(["run", "-p", hiding(dir, "/p/secret"), "--", "sleep", "30"], { report: false });
+      const pid = await handle.pid;
+      setTimeout(() => process.kill(pid, "SIGKILL"), i * 4);
+      return handle.result;
+    });
+    for (const result of await Promise.all(killed)) expect(result.signal).toBe(9);
+    expect(fingerprint(dir)).toBe(before);
+  },
+  60_000,
+);
 
 needs("userns")("what a profile hides stays hidden when a volume of the command line is mounted around it", async () => {
   const dir = project();

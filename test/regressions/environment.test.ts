@@ -15,28 +15,41 @@ const secrets = {
 };
 
 const environmentOf = (tries: Tries): Record<string, string> =>
-  Object.fromEntries(tries.all.filter((one) => one.try === "env").map(({ text = "" }) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]));
+  Object.fromEntries(
+    tries.all
+      .filter((one) => one.try === "env")
+      .map(({ text = "" }) => [text.slice(0, text.indexOf("=")), text.slice(text.indexOf("=") + 1)]),
+  );
 
 needs("userns")("nothing of the caller's environment is in the program's, nor anywhere in /proc", async () => {
   const inside = await attackInSandbox("behave", ["environment"], { env: secrets });
   const env = environmentOf(inside.tries);
   expect(Object.keys(env).sort()).toEqual(["HOME", "LANG", "PATH"]);
   expect(inside.stdout).not.toContain("secret-value");
-  const proc = await belljarRun(["--", "sh", "-c", "cat /proc/*/environ /proc/*/cmdline /proc/*/task/*/environ 2>/dev/null | tr '\\0' '\\n'"], { env: secrets });
+  const proc = await belljarRun(
+    ["--", "sh", "-c", "cat /proc/*/environ /proc/*/cmdline /proc/*/task/*/environ 2>/dev/null | tr '\\0' '\\n'"],
+    { env: secrets },
+  );
   expect(proc.stdout).toContain("LANG=");
   expect(proc.stdout).not.toContain("secret-value");
 });
 
 needs("userns")("the defaults: HOME, PATH, LANG, the folder, the umask", async () => {
   const inside = await attackInSandbox("behave", ["environment"]);
-  expect(environmentOf(inside.tries)).toEqual({ HOME: "/work", LANG: "C.UTF-8", PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" });
+  expect(environmentOf(inside.tries)).toEqual({
+    HOME: "/work",
+    LANG: "C.UTF-8",
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  });
   const state = await attackInSandbox("behave", ["state"]);
   expect(state.tries.of("cwd").text).toBe("/work");
   expect(state.tries.of("Umask").text).toBe("0022");
 });
 
 needs("userns")("values keep what is in them: empty, with =, long, no UTF-8", async () => {
-  const inside = await attackInSandbox("behave", ["environment"], { run: ["-e", "EMPTY=", "-e", "A=B=C", "-e", "LINES=1\n2", "-e", `LONG=${"x".repeat(1000)}`] });
+  const inside = await attackInSandbox("behave", ["environment"], {
+    run: ["-e", "EMPTY=", "-e", "A=B=C", "-e", "LINES=1\n2", "-e", `LONG=${"x".repeat(1000)}`],
+  });
   expect(environmentOf(inside.tries)).toMatchObject({ EMPTY: "", A: "B=C", LINES: "1\n2", LONG: "x".repeat(1000) });
 });
 
@@ -63,7 +76,9 @@ needs("userns")("umask, niceness of signals, limits and blocked signals are not 
 });
 
 needs("userns")("the limits of the profile are the program's: soft and hard", async () => {
-  const inside = await attackInSandbox("behave", ["state"], { run: ["--open-files", "77", "--file-size", "1M", "--stack", "16M", "--locked-memory", "0"] });
+  const inside = await attackInSandbox("behave", ["state"], {
+    run: ["--open-files", "77", "--file-size", "1M", "--stack", "16M", "--locked-memory", "0"],
+  });
   expect(inside.tries.of("nofile").text).toBe("77 77");
   expect(inside.tries.of("fsize").text).toBe("1048576 1048576");
   expect(inside.tries.of("stack").text).toBe("16777216 16777216");

@@ -20,7 +20,17 @@ needs("userns")("exit(256) is 0: the kernel keeps eight bits", async () => {
 
 needs("userns")("a signal is a signal", async () => {
   const { signals } = constants;
-  const wanted = { SIGINT: signals.SIGINT, SIGABRT: signals.SIGABRT, SIGKILL: signals.SIGKILL, SIGSEGV: signals.SIGSEGV, SIGPIPE: signals.SIGPIPE, SIGTERM: signals.SIGTERM, SIGXCPU: signals.SIGXCPU, SIGXFSZ: signals.SIGXFSZ, SIGSYS: signals.SIGSYS };
+  const wanted = {
+    SIGINT: signals.SIGINT,
+    SIGABRT: signals.SIGABRT,
+    SIGKILL: signals.SIGKILL,
+    SIGSEGV: signals.SIGSEGV,
+    SIGPIPE: signals.SIGPIPE,
+    SIGTERM: signals.SIGTERM,
+    SIGXCPU: signals.SIGXCPU,
+    SIGXFSZ: signals.SIGXFSZ,
+    SIGSYS: signals.SIGSYS,
+  };
   for (const [name, number] of Object.entries(wanted)) {
     const result = await attackInSandbox("behave", ["raise", String(number)]);
     // SIGSYS is what a filter kills by: it has a verdict of its own.
@@ -39,7 +49,11 @@ needs("userns")("a shell's 137 is an exit code, not a signal and not memory", as
 
 needs("userns")("a crash is SIGSEGV, and leaves no core", async () => {
   const result = await attackInSandbox("behave", ["crash", "8"], { run: ["--out", "core"] });
-  expect(result.report).toMatchObject({ verdict: "signaled", signal: "SIGSEGV", outputs: [{ path: "core", bytes: null, error: "no such file" }] });
+  expect(result.report).toMatchObject({
+    verdict: "signaled",
+    signal: "SIGSEGV",
+    outputs: [{ path: "core", bytes: null, error: "no such file" }],
+  });
 });
 
 needs("userns")("exit 127 of a program is not a missing program", async () => {

@@ -34,6 +34,8 @@ needs("userns")("stdin that nobody reads is no error, and no stdin is end of fil
 
 needs("userns")("a reader that goes away ends the writer by SIGPIPE, not the tool", async () => {
   const one = `${process.execPath} ${import.meta.dirname}/../../dist/belljar.js run -- yes`;
-  const result = await belljarRun([], { program: ["bash", "-c", `${one} | head -1; exit "\${PIPESTATUS[0]}"`], report: false }).catch((error: unknown) => error);
+  const result = await belljarRun([], { program: ["bash", "-c", `${one} | head -1; exit "\${PIPESTATUS[0]}"`], report: false }).catch(
+    (error: unknown) => error,
+  );
   expect(String(result)).toContain("no report; exit 141");
 });

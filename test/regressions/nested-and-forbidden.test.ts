@@ -11,7 +11,10 @@ const behind = (...words: readonly string[]) => ({ program: [...words, ...bellja
 
 needs("userns")("no user namespaces left (user.max_user_namespaces = 0): said, with its own hint", async () => {
   const script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps -all --inh-caps -all "$@"';
-  const result = await belljar(["run", "--", "true"], behind("unshare", "-U", "--map-current-user", "--keep-caps", "sh", "-c", script, "sh"));
+  const result = await belljar(
+    ["run", "--", "true"],
+    behind("unshare", "-U", "--map-current-user", "--keep-caps", "sh", "-c", script, "sh"),
+  );
   expect(result.code).toBe(125);
   expect(result.stderr).toMatch(/^belljar: .*\nhint: .*max_user_namespaces/);
 });
@@ -23,7 +26,15 @@ needs("userns")("a filter around us that refuses clone: said, and not blamed on 
 });
 
 needs("userns", "proc")("an over-mounted /proc outside: refused with the reason, never run with a wrong /proc", async () => {
-  const words = ["unshare", "-Urpf", "--mount-proc", "sh", "-c", 'mount --bind /dev/null /proc/version && exec unshare -U --map-user=1000 --map-group=1000 "$@"', "sh"];
+  const words = [
+    "unshare",
+    "-Urpf",
+    "--mount-proc",
+    "sh",
+    "-c",
+    'mount --bind /dev/null /proc/version && exec unshare -U --map-user=1000 --map-group=1000 "$@"',
+    "sh",
+  ];
   const result = await belljar(["run", "--", "true"], behind(...words));
   expect(result.code).toBe(125);
   expect(result.stdout).toBe("");
@@ -42,11 +53,27 @@ needs("userns")("in a user and pid namespace of the caller's own it runs", async
 
 needs("userns", "node")("belljar within belljar: where the profile allows it", async () => {
   // Inside the outer one /proc is masked and /proc/sys read-only: the inner one says so, and runs when told to do without both.
-  const inner = ["node", "/belljar/dist/belljar.js", "run", "--set", "namespaces.user=allow", "--set", "proc=none", "-q", "--", "echo", "inner"];
+  const inner = [
+    "node",
+    "/belljar/dist/belljar.js",
+    "run",
+    "--set",
+    "namespaces.user=allow",
+    "--set",
+    "proc=none",
+    "-q",
+    "--",
+    "echo",
+    "inner",
+  ];
   const refused = await belljarRun(["-v", `${root}:/belljar`, "--", ...inner]);
   expect(refused.code).toBe(125);
   expect(refused.stderr).toMatch(/belljar: .*/);
-  const allowed = profileFile({ namespaces: { user: "allow", comment: "a sandbox in a sandbox" }, proc: "full", comments: { proc: "the inner one needs a whole one to mount its own" } });
+  const allowed = profileFile({
+    namespaces: { user: "allow", comment: "a sandbox in a sandbox" },
+    proc: "full",
+    comments: { proc: "the inner one needs a whole one to mount its own" },
+  });
   const nested = await belljarRun(["-q", "-p", allowed, "-v", `${root}:/belljar`, "--", ...inner]);
   expect([nested.code, nested.stdout, nested.stderr]).toEqual([0, "inner\n", ""]);
 });

@@ -6,7 +6,13 @@ import { belljarRun } from "../helpers/belljar.ts";
 const limit = ["--memory", "256M"];
 
 needs("userns", "node")("Node: WebAssembly memory, fetch and threads under 256 MiB", async () => {
-  const result = await belljarRun([...limit, "--", "node", "-e", "new WebAssembly.Memory({initial:10,maximum:100}); typeof fetch; console.log('ok')"]);
+  const result = await belljarRun([
+    ...limit,
+    "--",
+    "node",
+    "-e",
+    "new WebAssembly.Memory({initial:10,maximum:100}); typeof fetch; console.log('ok')",
+  ]);
   expect(result).toMatchObject({ code: 0, stdout: "ok\n" });
   expect(result.report.enforcement.addressSpace).toBeUndefined();
 });
@@ -18,7 +24,13 @@ needs("userns", "java")("Java starts under 256 MiB", async () => {
 });
 
 needs("userns", "python3")("Python threads under 256 MiB", async () => {
-  const result = await belljarRun([...limit, "--", "python3", "-c", "import threading as t\nx=[t.Thread(target=print,args=(i,)) for i in range(8)]\n[y.start() for y in x];[y.join() for y in x]"]);
+  const result = await belljarRun([
+    ...limit,
+    "--",
+    "python3",
+    "-c",
+    "import threading as t\nx=[t.Thread(target=print,args=(i,)) for i in range(8)]\n[y.start() for y in x];[y.join() for y in x]",
+  ]);
   expect(result.code).toBe(0);
   expect(result.stdout.trim().split("\n")).toHaveLength(8);
 });

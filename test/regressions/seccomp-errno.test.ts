@@ -21,7 +21,14 @@ const ENOSYS = 38;
 
 needs("userns", "python3")("threads work: clone3 is not there, and clone is used instead", async () => {
   for (const profile of ["default", "judge", "strict", "compile"]) {
-    const result = await belljarRun(["-p", profile, "--", "python3", "-c", "import threading; t = threading.Thread(target=print, args=('ok',)); t.start(); t.join()"]);
+    const result = await belljarRun([
+      "-p",
+      profile,
+      "--",
+      "python3",
+      "-c",
+      "import threading; t = threading.Thread(target=print, args=('ok',)); t.start(); t.join()",
+    ]);
     expect([profile, result.code, result.stdout]).toEqual([profile, 0, "ok\n"]);
   }
   expect(await raw([[number.clone3, 0, 0]])).toEqual([ENOSYS]);
@@ -41,19 +48,34 @@ needs("userns", "python3")("an allow-list that is older than libc: test -w, chmo
       seccomp: {
         extends: "strict",
         syscalls: [
-          { names: ["faccessat2", "openat2", "fchmodat2", "statx", "close_range"], action: "errno:ENOSYS", comment: "unknown to an older list" },
+          {
+            names: ["faccessat2", "openat2", "fchmodat2", "statx", "close_range"],
+            action: "errno:ENOSYS",
+            comment: "unknown to an older list",
+          },
         ],
       },
     }),
   ];
   const shell = await belljarRun([...run, "--", "sh", "-c", "test -w /tmp && : > f && chmod 700 f && stat -c %a f"]);
   expect(shell).toMatchObject({ code: 0, stdout: "700\n" });
-  const python = await belljarRun([...run, "--", "python3", "-c", "import subprocess as s; print(s.check_output(['echo', 'ok'], close_fds=True).decode(), end='')"]);
+  const python = await belljarRun([
+    ...run,
+    "--",
+    "python3",
+    "-c",
+    "import subprocess as s; print(s.check_output(['echo', 'ok'], close_fds=True).decode(), end='')",
+  ]);
   expect(python).toMatchObject({ code: 0, stdout: "ok\n" });
 });
 
 needs("userns")("a request of 32 bits is compared as 32 bits: junk above does not evade a denial", async () => {
-  const run = ["-p", profileFile({ seccomp: { syscalls: [{ names: ["ioctl"], action: "errno:EOVERFLOW", args: [{ index: 1, op: "eq", value: 0x5401 }] }] } })];
+  const run = [
+    "-p",
+    profileFile({
+      seccomp: { syscalls: [{ names: ["ioctl"], action: "errno:EOVERFLOW", args: [{ index: 1, op: "eq", value: 0x5401 }] }] },
+    }),
+  ];
   // TCGETS on a pipe is ENOTTY where it is let through.
   const TCGETS = 0x5401n;
   const calls = [TCGETS, TCGETS | (1n << 32n), TCGETS | 0xffffffff00000000n].map((request) => [number.ioctl, 0, request, 0]);
@@ -89,7 +111,11 @@ for (const [op, holds] of Object.entries(comparisons)) {
 
 needs("userns")("a masked comparison looks at both words", async () => {
   const mask = 0xff_0000_00ffn;
-  const rule = { names: ["readahead"], action: "errno:EOVERFLOW", args: [{ index: 1, op: "masked-eq", mask: String(mask), value: String(0x12_0000_0034n) }] } as const;
+  const rule = {
+    names: ["readahead"],
+    action: "errno:EOVERFLOW",
+    args: [{ index: 1, op: "masked-eq", mask: String(mask), value: String(0x12_0000_0034n) }],
+  } as const;
   const tried = [0x12_0000_0034n, 0x12_ffff_ff34n, 0x13_0000_0034n, 0x12_0000_0035n, 0x34n];
   const errnos = await raw(
     tried.map((value) => [number.readahead, 0, value, 0]),
@@ -99,17 +125,35 @@ needs("userns")("a masked comparison looks at both words", async () => {
 });
 
 needs("userns")("two conditions on one argument both count: neither 38 nor 40", async () => {
-  const rule = { names: ["prctl"], action: "errno:EOVERFLOW", args: [{ index: 0, op: "ne", value: 38 }, { index: 0, op: "ne", value: 40 }] } as const;
-  const errnos = await raw([[number.prctl, 38, 0, 0, 0, 0], [number.prctl, 40, 0, 0, 0, 0], [number.prctl, 39, 0, 0, 0, 0]], ["-p", profileFile({ seccomp: { syscalls: [rule] } })]);
+  const rule = {
+    names: ["prctl"],
+    action: "errno:EOVERFLOW",
+    args: [
+      { index: 0, op: "ne", value: 38 },
+      { index: 0, op: "ne", value: 40 },
+    ],
+  } as const;
+  const errnos = await raw(
+    [
+      [number.prctl, 38, 0, 0, 0, 0],
+      [number.prctl, 40, 0, 0, 0, 0],
+      [number.prctl, 39, 0, 0, 0, 0],
+    ],
+    ["-p", profileFile({ seccomp: { syscalls: [rule] } })],
+  );
   expect(errnos[2]).toBe(struck);
   expect(errnos.slice(0, 2)).not.toContain(struck);
 });
 
 needs("userns")("a killing rule is syscall-denied, an errno rule is the program's to cope with", async () => {
-  const kill = await attackInSandbox("behave", ["raw", String(number.getppid)], { run: ["-p", profileFile({ seccomp: { syscalls: [{ names: ["getppid"], action: "kill" }] } })] });
+  const kill = await attackInSandbox("behave", ["raw", String(number.getppid)], {
+    run: ["-p", profileFile({ seccomp: { syscalls: [{ names: ["getppid"], action: "kill" }] } })],
+  });
   expect(kill.report).toMatchObject({ verdict: "syscall-denied", signal: "SIGSYS", exitCode: null });
   expect(kill.code).toBe(159);
-  const refuse = await attackInSandbox("behave", ["raw", String(number.getppid)], { run: ["-p", profileFile({ seccomp: { syscalls: [{ names: ["getppid"], action: "errno:EPERM" }] } })] });
+  const refuse = await attackInSandbox("behave", ["raw", String(number.getppid)], {
+    run: ["-p", profileFile({ seccomp: { syscalls: [{ names: ["getppid"], action: "errno:EPERM" }] } })],
+  });
   expect(refuse.report).toMatchObject({ verdict: "ok" });
   expect(refuse.tries.of("raw").errno).toBe(EPERM);
 });

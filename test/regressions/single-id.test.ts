@@ -7,7 +7,8 @@ import { attackInSandbox, profileFile } from "../helpers/attack.ts";
 import { belljar, belljarRun } from "../helpers/belljar.ts";
 import { tempDir } from "../helpers/places.ts";
 
-const id = async (...run: readonly string[]) => (await belljarRun([...run, "--", "sh", "-c", "id -u; id -g; id -un; id -G"])).stdout.trim().split("\n");
+const id = async (...run: readonly string[]) =>
+  (await belljarRun([...run, "--", "sh", "-c", "id -u; id -g; id -un; id -G"])).stdout.trim().split("\n");
 
 needs("userns")("id: the profile's user and its own group, by name", async () => {
   const [uid, gid, name, groups] = await id();

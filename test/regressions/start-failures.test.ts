@@ -20,7 +20,12 @@ function rootfs(programs: Readonly<Record<string, string | { readonly content: s
   return dir;
 }
 
-const startFailed = (message: RegExp) => ({ verdict: "start-failed", exitCode: null, signal: null, error: { message: expect.stringMatching(message) } });
+const startFailed = (message: RegExp) => ({
+  verdict: "start-failed",
+  exitCode: null,
+  signal: null,
+  error: { message: expect.stringMatching(message) },
+});
 
 needs("userns")("a dynamic program on a root without its loader: the loader is named", async () => {
   const dynamic = fixtureProgram("behave", { flags: [] });
@@ -33,7 +38,11 @@ needs("userns")("a dynamic program on a root without its loader: the loader is n
 });
 
 needs("userns")("a script whose interpreter is missing, and one whose interpreter has a missing loader", async () => {
-  const dir = rootfs({ script: { content: "#!/bin/nosuch -x\n" }, nested: { content: "#!/bin/dynamic\n" }, dynamic: fixtureProgram("behave", { flags: [] }) });
+  const dir = rootfs({
+    script: { content: "#!/bin/nosuch -x\n" },
+    nested: { content: "#!/bin/dynamic\n" },
+    dynamic: fixtureProgram("behave", { flags: [] }),
+  });
   expect((await belljarRun(["--rootfs", dir, "--", "/bin/script"])).report).toMatchObject(startFailed(/interpreter '\/bin\/nosuch'/));
   expect((await belljarRun(["--rootfs", dir, "--", "/bin/nested"])).report).toMatchObject(startFailed(/ld-|interpreter/));
 });

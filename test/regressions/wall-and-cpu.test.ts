@@ -22,7 +22,9 @@ needs("userns")("a spinner meets the CPU clock, limits below a second are not ro
 });
 
 needs("userns")("CPU time of threads is one sum", async () => {
-  const { report } = await attackInSandbox("behave", ["spin-threads", "4", "60000"], { run: ["--cpu-time", "400ms", "--wall-time", "20s"] });
+  const { report } = await attackInSandbox("behave", ["spin-threads", "4", "60000"], {
+    run: ["--cpu-time", "400ms", "--wall-time", "20s"],
+  });
   expect(report).toMatchObject({ verdict: "cpu-time-limit" });
   expect(report?.time.cpuMs).toBeLessThan(1200);
 });
