@@ -6,6 +6,8 @@
  *   belljar-launch check             reads both parts of a plan from stdin, checks them, does nothing else
  *   belljar-launch probe             one JSON object: what this host permits
  *   belljar-launch restore-terminal  sets the terminal on stdin to the settings read from descriptor 3
+ *   belljar-launch [try-]lock-shared, [try-]lock-exclusive, sync
+ *                                    flock(2) and syncfs(2) on descriptor 3, for the image store
  *   belljar-launch version
  */
 #include <stdio.h>
@@ -13,6 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include "lock.h"
 #include "probe.h"
 #include "run.h"
 #include "sys.h"
@@ -143,6 +146,8 @@ int main(int argc, char **argv)
 		return restore_terminal();
 	if (strcmp(mode, "probe") == 0)
 		return probe_main();
+	if (lock_knows(mode))
+		return lock_main(mode);
 	if (strcmp(mode, "version") == 0) {
 		(void)write_all(1, "belljar-launch wire 1\n", 22);
 		return 0;
