@@ -57,7 +57,7 @@ needs("userns")("it throws one class, with a code, for what is wrong on our side
     [{ command: ["true"], files: { "../escape": "x" } }, "usage"],
     [{ command: ["true"], nonsense: 1 } as Api.RunOptions, "usage"],
   ] as const) {
-    const error = await (await load()).run(options).catch((thrown: unknown) => thrown);
+    const error = await (await load()).run(options as Api.RunOptions & { readonly encoding?: "utf8" }).catch((thrown: unknown) => thrown);
     expect(error, code).toBeInstanceOf(BelljarError);
     expect((error as Api.BelljarError).code).toBe(code);
   }
@@ -71,7 +71,8 @@ needs("userns")("an abort ends the run at once: cancelled", async () => {
   const result = await within(running, { what: "the end after an abort", timeoutMs: 5000 });
   expect(result.report).toMatchObject({ verdict: "cancelled", exitCode: null });
   expect(performance.now() - started).toBeLessThan(5000);
-  expect((await run({ command: ["true"], signal: AbortSignal.abort() })).report).toMatchObject({ verdict: "cancelled" });
+  // Before the start there is no run to report on.
+  await expect(run({ command: ["true"], signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "cancelled" });
 });
 
 needs("userns")("bytes where they are asked for, and no shell anywhere", async () => {

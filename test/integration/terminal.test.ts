@@ -158,7 +158,7 @@ needs("userns")(
   async () => {
     const handle = callersShell();
     await prompts(handle, 1);
-    handle.type(`${typedCommand("echo run""ning; sleep 30")}\r`);
+    handle.type(`${typedCommand('echo run""ning; sleep 30')}\r`);
     await shows(handle, /\r\nrunning/);
     expect(modesOf(await handle.termios())).toEqual([]);
     const command = childrenOf(await handle.pid)[0] as number;
@@ -173,7 +173,7 @@ needs("userns")(
 needs("userns")("-t in the background of a shell does not make the shell's terminal raw", async () => {
   const handle = callersShell();
   await prompts(handle, 1);
-  handle.type(`${typedCommand("echo in""side; sleep 1; exit 6")} & echo star""ted\r`);
+  handle.type(`${typedCommand('echo in""side; sleep 1; exit 6')} & echo star""ted\r`);
   await shows(handle, /started/);
   // It runs without the terminal, or it is stopped until it gets it: in no case may it change modes that are another's now.
   const seen = new Set<string>();
