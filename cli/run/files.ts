@@ -17,6 +17,8 @@ const reasons: Readonly<Record<string, string>> = {
   EISDIR: "is a directory",
   ELOOP: "too many symbolic links",
   EROFS: "read-only file system",
+  ENOSPC: "no space left on the device",
+  EDQUOT: "the disk quota is used up",
   ENAMETOOLONG: "the name is too long",
   ENXIO: "nobody reads at the other end",
   ETXTBSY: "is a program that is running",

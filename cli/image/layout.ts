@@ -1,0 +1,147 @@
+import { randomBytes } from "node:crypto";
+import { constants, lstatSync, mkdirSync } from "node:fs";
+import { link, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { BelljarError } from "../../policy/errors.ts";
+import { quoted } from "../output/terminal.ts";
+import { fileError } from "../run/files.ts";
+import { splitDigest } from "./digest.ts";
+import { mediaTypes } from "./media-types.ts";
+import type { Digest } from "./oci-types.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where everything of a store lies. All of it is on one file system, because whatever is finished arrives by rename. */
+export interface StorePaths {
+  readonly root: string;
+  /** The OCI image layout: oci-layout, index.json, blobs/. */
+  readonly images: string;
+  readonly index: string;
+  /** Unpacked layers. */
+  readonly layers: string;
+  /** Unfinished blobs that a later attempt continues. */
+  readonly partial: string;
+  /** One folder for each process that is at work here. */
+  readonly sessions: string;
+  /** What is being removed. */
+  readonly trash: string;
+  readonly locks: string;
+  /** There while content is being removed. */
+  readonly pruning: string;
+}
+
+export function storePaths(root: string): StorePaths {
+  const images = join(root, "images");
+  return {
+    root,
+    images,
+    index: join(images, "index.json"),
+    layers: join(root, "layers"),
+    partial: join(root, "partial"),
+    sessions: join(root, "sessions"),
+    trash: join(root, "trash"),
+    locks: join(root, "locks"),
+    pruning: join(root, "pruning"),
+  };
+}
+
+/** `$XDG_DATA_HOME/belljar`, else `~/.local/share/belljar`. A relative value counts as unset (XDG Base Directory Specification). */
+export function defaultStoreRoot(environment: Environment = process.env): string {
+  const { XDG_DATA_HOME: configured, HOME: home } = environment as { readonly XDG_DATA_HOME?: string; readonly HOME?: string };
+  if (configured?.startsWith("/")) return join(configured, "belljar");
+  if (home?.startsWith("/")) return join(home, ".local/share/belljar");
+  throw new BelljarError("store-failed", "opening the image store: neither XDG_DATA_HOME nor HOME names a folder");
+}
+
+/** Only a checked digest becomes part of a path. */
+export function blobPath(paths: StorePaths, digest: Digest): string {
+  const { algorithm, hex } = splitDigest(digest);
+  return join(paths.images, "blobs", algorithm, hex);
+}
+
+export const storeError = (doing: string, path: string, cause: unknown): BelljarError => fileError("store-failed", doing, path, cause);
+
+/** Runs an action of the file system; what fails is told with the path, as `store-failed`. */
+export async function inStore<T>(doing: string, path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw error instanceof BelljarError ? error : storeError(doing, path, error);
+  }
+}
+
+/** Makes the names in a folder durable: a rename is on the disk only when its folder is. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** A new file with this content, on the disk. Whatever lies there under that name, is replaced. */
+async function writeNew(path: string, content: string | Uint8Array): Promise<void> {
+  await rm(path, { force: true });
+  const file = await open(path, "wx", 0o644);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+/** Replaces a file whole: temporary name, fsync, rename, fsync of the folder. Two that use one temporary name must hold a lock. */
+export async function replaceFile(path: string, options: { readonly part: string; readonly content: string | Uint8Array }): Promise<void> {
+  const { part, content } = options;
+  await writeNew(part, content);
+  await rename(part, path);
+  await syncFolder(dirname(path));
+}
+
+/** Makes a file that is not there yet, whole or not at all; one that is there stays. */
+export async function createFile(path: string, options: { readonly part: string; readonly content: string }): Promise<void> {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  const { part, content } = options;
+  await writeNew(part, content);
+  try {
+    await link(part, path);
+    await syncFolder(dirname(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    await rm(part, { force: true });
+  }
+}
+
+/** A store that others can write is one into which they can put links. */
+function checkOwnership(root: string): void {
+  const status = lstatSync(root);
+  const refuse = (reason: string, hint: string): never => {
+    throw new BelljarError("store-failed", `opening the image store: ${quoted(root)}: ${reason}`, { hint });
+  };
+  const uid = process.getuid?.() ?? 0;
+  if (!status.isDirectory()) refuse("is no folder", "move it away, or name another place in XDG_DATA_HOME");
+  if (status.uid !== uid)
+    refuse(`belongs to user ${status.uid}`, "every user has a store of their own: name a place of yours in XDG_DATA_HOME");
+  if ((status.mode & 0o022) !== 0) refuse("can be written by others", `chmod go-w ${root}`);
+}
+
+/** Makes what is missing of a store. Safe while others do the same. Throws BelljarError `store-failed`. */
+export async function prepareLayout(paths: StorePaths): Promise<void> {
+  const { root } = paths;
+  await inStore("opening the image store", root, async () => {
+    const fresh = lstatSync(root, { throwIfNoEntry: false }) === undefined;
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    checkOwnership(root);
+    const blobs = join(paths.images, "blobs/sha256");
+    for (const folder of [paths.images, blobs, paths.layers, paths.partial, paths.sessions, paths.trash, paths.locks])
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const part = (name: string) => join(root, `${name}.${randomBytes(8).toString("hex")}.new`);
+    const empty = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] };
+    await createFile(paths.index, { part: part("index.json"), content: `${JSON.stringify(empty)}\n` });
+    await createFile(join(paths.images, "oci-layout"), { part: part("oci-layout"), content: '{"imageLayoutVersion":"1.0.0"}\n' });
+    if (fresh) await syncFolder(root);
+  });
+}

@@ -1,0 +1,154 @@
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { Writable } from "node:stream";
+import { BelljarError } from "../../policy/errors.ts";
+import { type DigestAlgorithm, digestFrom, splitDigest } from "./digest.ts";
+import { blobPath, inStore, type StorePaths, storeError, syncFolder } from "./layout.ts";
+import type { Descriptor, Digest } from "./oci-types.ts";
+import type { Session } from "./store-session.ts";
+
+/** A finished file of a session, not yet part of the store. */
+export interface Staged {
+  readonly path: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+export interface Stage {
+  readonly stream: Writable;
+  /** After the stream has ended. */
+  finish(): Promise<Staged>;
+  abort(): Promise<void>;
+}
+
+export interface StageOptions {
+  readonly maxBytes: number;
+  readonly tooLarge: () => Error;
+  /** Of the digest that is computed; default sha256. */
+  readonly algorithm?: DigestAlgorithm;
+}
+
+export const writing = "writing to the image store";
+export const chunkBytes = 1024 * 1024;
+
+/** Size in bytes of a regular file, null when there is none. */
+export async function sizeOf(path: string): Promise<number | null> {
+  try {
+    const status = await lstat(path);
+    return status.isFile() ? status.size : null;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw storeError("reading the image store", path, error);
+  }
+}
+
+/** A stream into a file that counts and hashes; `limit` is the largest number of bytes, with the error for one more. */
+export function fileSink(
+  file: FileHandle,
+  options: {
+    readonly path: string;
+    readonly hash: Hash;
+    readonly position: number;
+    readonly limit: { readonly bytes: number; readonly error: () => Error } | null;
+  },
+): { readonly stream: Writable; readonly written: () => number } {
+  const { path, hash, limit } = options;
+  let position = options.position;
+  const stream = new Writable({
+    highWaterMark: 4 * chunkBytes,
+    write(chunk: Buffer, _encoding, done) {
+      if (limit !== null && position + chunk.length > limit.bytes) {
+        done(limit.error());
+        return;
+      }
+      hash.update(chunk);
+      writeAll(file, chunk, position).then(
+        () => {
+          position += chunk.length;
+          done();
+        },
+        (error: unknown) => done(storeError(writing, path, error)),
+      );
+    },
+  });
+  // Errors reach whoever pipes into the stream; this keeps one that comes later from ending the process.
+  stream.on("error", () => undefined);
+  return { stream, written: () => position };
+}
+
+async function writeAll(file: FileHandle, chunk: Buffer, position: number): Promise<void> {
+  for (let done = 0; done < chunk.length; ) {
+    const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position + done);
+    done += bytesWritten;
+  }
+}
+
+export async function ended(stream: Writable): Promise<void> {
+  if (stream.errored) throw stream.errored;
+  if (!stream.writableFinished) throw new BelljarError("internal", `${writing}: committed before the stream has ended`);
+}
+
+export async function stopped(stream: Writable): Promise<void> {
+  if (stream.closed) return;
+  await new Promise((resolve) => {
+    stream.once("close", resolve);
+    stream.destroy();
+  });
+}
+
+/** Moves a finished file to its place among the blobs. It must be on the disk already. */
+export async function moveToBlobs(paths: StorePaths, path: string, digest: Digest): Promise<void> {
+  const target = blobPath(paths, digest);
+  await inStore(writing, target, async () => {
+    if (splitDigest(digest).algorithm !== "sha256") await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    await rename(path, target);
+    await syncFolder(dirname(target));
+  });
+}
+
+/** Starts a file of a session whose digest is not known yet; never more than `maxBytes`. */
+export async function stageFile(session: Session, options: StageOptions): Promise<Stage> {
+  const path = session.newPath("staged-");
+  const file = await inStore(writing, path, () => open(path, "wx+", 0o644));
+  const { algorithm = "sha256" } = options;
+  const hash = createHash(algorithm);
+  const limit = { bytes: options.maxBytes, error: options.tooLarge };
+  const { stream, written } = fileSink(file, { path, hash, position: 0, limit });
+  let finished = false;
+  return {
+    stream,
+    finish: async () => {
+      await ended(stream);
+      finished = true;
+      await file.close();
+      return { path, digest: digestFrom(hash, algorithm), size: written() };
+    },
+    abort: async () => {
+      if (finished) return;
+      finished = true;
+      await stopped(stream);
+      await file.close().catch(() => undefined);
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** Makes a staged file a blob, durably. The name must be the digest of its content: that is the caller's to have checked. */
+export async function adoptStaged(paths: StorePaths, staged: Staged): Promise<Descriptor> {
+  const { path, digest, size } = staged;
+  if ((await sizeOf(blobPath(paths, digest))) === size) {
+    await rm(path, { force: true });
+  } else {
+    await inStore(writing, path, async () => {
+      const file = await open(path, "r+");
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    });
+    await moveToBlobs(paths, path, digest);
+  }
+  return { mediaType: "", digest, size };
+}
