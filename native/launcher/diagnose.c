@@ -17,6 +17,8 @@
 #define NATIVE_MACHINE EM_AARCH64
 #endif
 
+enum { MAX_INTERPRETERS = 4 }; /* as many as the kernel follows */
+
 static bool exists(const struct run *run, const char *path)
 {
 	CLEANUP_FD int fd = sys_open_in_root(run->root, path, O_PATH);
@@ -50,8 +52,10 @@ static bool find_in_path(const struct run *run, const char *name, char *ret_path
 	}
 }
 
-/* "#!" line: a missing interpreter, or one that a carriage return is glued to. */
-static uint32_t diagnose_script(const struct run *run, char *line, struct failure *failure)
+static uint32_t diagnose_contents(const struct run *run, int fd, unsigned int depth, struct failure *failure);
+
+/* "#!" line: a missing interpreter, one that a carriage return is glued to, or one that cannot start itself. */
+static uint32_t diagnose_script(const struct run *run, char *line, unsigned int depth, struct failure *failure)
 {
 	char *name = line + 2 + strspn(line + 2, " \t");
 	size_t length = strcspn(name, " \t\n");
@@ -60,7 +64,10 @@ static uint32_t diagnose_script(const struct run *run, char *line, struct failur
 	copy_text(failure->text, sizeof(failure->text), name);
 	if (length && name[length - 1] == '\r')
 		return START_FAILURE_CRLF_SHEBANG;
-	return exists(run, name) ? START_FAILURE_OTHER : START_FAILURE_INTERPRETER_MISSING;
+	CLEANUP_FD int fd = sys_open_in_root(run->root, name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+	if (fd == -ENOENT || fd == -ENOTDIR)
+		return START_FAILURE_INTERPRETER_MISSING;
+	return fd < 0 || depth == 0 ? START_FAILURE_OTHER : diagnose_contents(run, fd, depth - 1, failure);
 }
 
 static uint32_t diagnose_elf(const struct run *run, int fd, const uint8_t *head, struct failure *failure)
@@ -92,7 +99,7 @@ static uint32_t diagnose_elf(const struct run *run, int fd, const uint8_t *head,
 	return START_FAILURE_NONE;
 }
 
-static uint32_t diagnose_contents(const struct run *run, int fd, struct failure *failure)
+static uint32_t diagnose_contents(const struct run *run, int fd, unsigned int depth, struct failure *failure)
 {
 	union {
 		uint8_t bytes[257];
@@ -101,7 +108,7 @@ static uint32_t diagnose_contents(const struct run *run, int fd, struct failure 
 	ssize_t n = pread(fd, head.bytes, 256, 0);
 
 	if (n >= 2 && head.text[0] == '#' && head.text[1] == '!')
-		return diagnose_script(run, head.text, failure);
+		return diagnose_script(run, head.text, depth, failure);
 	if (n >= (ssize_t)sizeof(Elf64_Ehdr) && memcmp(head.bytes, ELFMAG, SELFMAG) == 0) {
 		uint32_t why = diagnose_elf(run, fd, head.bytes, failure);
 
@@ -148,5 +155,5 @@ uint32_t diagnose_exec(const struct run *run, struct failure *failure)
 		/* Executable itself: then its interpreter is what may not be executed, or the mount is noexec. */
 		return START_FAILURE_DENIED;
 	}
-	return diagnose_contents(run, fd, failure);
+	return diagnose_contents(run, fd, MAX_INTERPRETERS, failure);
 }

@@ -11,6 +11,7 @@
  * to an id that only the sandbox's user namespace can act as: a forked helper enters it and takes the program's ids.
  */
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
@@ -26,7 +27,15 @@ struct work_result {
 	uint64_t bytes;
 };
 
-static int copy_bytes(int from, int to, uint64_t limit, uint64_t *ret_bytes)
+/* Copies block; between two blocks they look whether the caller still wants the run. The event is left for the loop. */
+static bool unwanted(const struct run *run)
+{
+	struct pollfd fds[2] = { { .fd = run->control, .events = POLLIN }, { .fd = run->signals, .events = POLLIN } };
+
+	return run->caller_gone || poll(fds, 2, 0) > 0;
+}
+
+static int copy_bytes(const struct run *run, int from, int to, uint64_t limit, uint64_t *ret_bytes)
 {
 	char buffer[65536];
 	uint64_t total = 0;
@@ -40,6 +49,8 @@ static int copy_bytes(int from, int to, uint64_t limit, uint64_t *ret_bytes)
 		total += (uint64_t)n;
 		if (total > limit)
 			return -EFBIG;
+		if (unwanted(run))
+			return -ECANCELED;
 		int r = write_all(to, buffer, (size_t)n);
 		if (r < 0)
 			return r;
@@ -114,7 +125,7 @@ static void bring_in(const struct run *run, uint32_t i, int ignored, struct work
 	if (r == 0) {
 		CLEANUP_FD int to =
 			sys_openat2(run->work, target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, BENEATH);
-		r = to < 0 ? to : copy_bytes(run->files_in[i], to, UINT64_MAX, &ret->bytes);
+		r = to < 0 ? to : copy_bytes(run, run->files_in[i], to, UINT64_MAX, &ret->bytes);
 		if (r == 0 && fchmod(to, file->mode) < 0)
 			r = -errno;
 	}
@@ -155,8 +166,9 @@ static void bring_out(const struct run *run, uint32_t i, int to, struct work_res
 		return;
 	}
 	if (r == 0)
-		r = (uint64_t)status.st_size > file->max_bytes ? -EFBIG
-							       : copy_bytes(from, to, file->max_bytes, &ret->bytes);
+		r = (uint64_t)status.st_size > file->max_bytes
+			    ? -EFBIG
+			    : copy_bytes(run, from, to, file->max_bytes, &ret->bytes);
 	if (r < 0) {
 		ret->failure = output_failure(-r);
 		ret->error = -r;
@@ -217,11 +229,24 @@ int files_copy_in(struct run *run)
 
 		as_program(run, bring_in, i, -1, &result);
 		close_fd(&run->files_in[i]);
+		if (result.error == ECANCELED)
+			return -ECANCELED;
 		if (result.error)
 			return run_fail(run, STAGE_PARENT, STEP_FILES_IN, i, result.error,
 					plan_text(&run->plan.exec_part, file->target));
 	}
 	return 0;
+}
+
+/* linkat cannot replace a file, so even a nameless one gets a temporary name for the moment before its rename. */
+static int give_name(int fd, int folder, const char *name)
+{
+	char path[32];
+	struct text text = text_in(path, sizeof(path));
+
+	text_add(&text, "/proc/self/fd/");
+	text_add_u64(&text, (uint64_t)fd);
+	return linkat(AT_FDCWD, path, folder, name, AT_SYMLINK_FOLLOW);
 }
 
 /* Written under a temporary name, made durable, renamed: a reader never sees half a file, and a failure replaces nothing. */
@@ -237,17 +262,24 @@ static void copy_out(const struct run *run, uint32_t i, struct work_result *resu
 	text_add(&text, plan_text(&run->plan.sandbox_part, run->plan.sandbox->run_id));
 	text_add(&text, "-");
 	text_add_u64(&text, i);
-	CLEANUP_FD int to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	/* Nameless until it is complete, so that a kill in between leaves nothing; not every file system can. */
+	bool nameless = true;
+	CLEANUP_FD int to = openat(folder, ".", O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+	if (to < 0) {
+		nameless = false;
+		to = openat(folder, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	}
 	if (to < 0) {
 		*result = (struct work_result){ .error = errno, .failure = OUTPUT_FAILURE_DESTINATION };
 		return;
 	}
 	as_program(run, bring_out, i, to, result);
-	if (!result->failure && (fsync(to) < 0 || renameat(folder, name, folder, strrchr(path, '/') + 1) < 0)) {
+	if (!result->failure && (fsync(to) < 0 || (nameless && give_name(to, folder, name) < 0) ||
+				 renameat(folder, name, folder, strrchr(path, '/') + 1) < 0)) {
 		result->error = errno;
 		result->failure = OUTPUT_FAILURE_DESTINATION;
 	}
-	if (result->failure)
+	if (result->failure && !nameless)
 		(void)unlinkat(folder, name, 0);
 }
 

@@ -15,6 +15,7 @@
 #include <linux/magic.h>
 #include <limits.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 
 #include "sys.h"
@@ -155,11 +156,51 @@ int fs_open_parent(struct init *init, const char *target, const char **ret_name)
 	}
 }
 
+/*
+ * A program may have left links in a writable volume in an earlier run; a mount point below must not follow them elsewhere.
+ * Everything else that the walk can meet is read-only here, or ours.
+ */
+static int refuse_planted_links(struct init *init, const char *target)
+{
+	char path[PATH_MAX];
+	struct statvfs volume;
+	struct stat status;
+
+	if (!init->has_writable_bind)
+		return 0;
+	copy_text(path, sizeof(path), target);
+	for (char *slash = path; slash; slash = strchr(slash + 1, '/')) {
+		char *end = strchr(slash + 1, '/');
+
+		*slash = '\0';
+		CLEANUP_FD int above = sys_open_in_root(init->root, *path ? path : "/", O_PATH | O_DIRECTORY);
+		*slash = '/';
+		if (above < 0)
+			return 0; /* not there: nothing to follow */
+		if (end)
+			*end = '\0';
+		bool is_link = fstatat(above, slash + 1, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(status.st_mode);
+		if (end)
+			*end = '/';
+		if (is_link && !fs_on_scratch(init, above) && fstatvfs(above, &volume) == 0 &&
+		    !(volume.f_flag & ST_RDONLY))
+			return -ELOOP;
+	}
+	return 0;
+}
+
+static int open_existing(struct init *init, const char *target)
+{
+	int r = refuse_planted_links(init, target);
+
+	return r < 0 ? r : sys_open_in_root(init->root, target, O_PATH);
+}
+
 /* Opens the mount point `target`, making an empty directory or file of the wanted kind where there is none. */
 int fs_open_target(struct init *init, const char *target, bool directory)
 {
 	const char *name;
-	int fd = sys_open_in_root(init->root, target, O_PATH);
+	int fd = open_existing(init, target);
 
 	if (fd != -ENOENT)
 		return fd;

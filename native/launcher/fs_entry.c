@@ -59,7 +59,10 @@ static int add_bind(struct init *init, const struct wire_fs_entry *entry, const 
 	if (tree < 0)
 		return tree;
 	r = restrict_tree(tree, entry);
-	return r < 0 ? r : fs_attach(init, tree, target);
+	if (r == 0)
+		r = fs_attach(init, tree, target);
+	init->has_writable_bind |= !(entry->flags & (FS_FLAG_READ_ONLY | FS_FLAG_DEVICE_NODES));
+	return r;
 }
 
 static int add_scratch(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)

@@ -128,6 +128,9 @@ static int forbid_user_namespaces(struct init *init)
 	const char *path = "/proc/sys/user/max_user_namespaces";
 	int r;
 
+	/* inotify instances are the caller's on the whole host; a program that takes them all would starve everything of his. */
+	(void)write_proc(init, "sys/user/max_inotify_instances", "64");
+	(void)write_proc(init, "sys/user/max_inotify_watches", "16384");
 	if (init->plan->sandbox->user_namespaces == USER_NAMESPACES_ALLOW)
 		return 0;
 	r = write_proc(init, "sys/user/max_user_namespaces", "0");
@@ -232,8 +235,8 @@ static int loopback(struct init *init)
 static int ready(struct init *init, const struct namespaces *namespaces)
 {
 	const char *work = plan_text(&init->plan->sandbox_part, init->plan->sandbox->work_path);
-	int fds[3] = { -1, -1, -1 };
-	unsigned int count = 2;
+	int fds[4] = { -1, -1, init->scratch, -1 };
+	unsigned int count = 3;
 	int r;
 
 	fds[0] = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -2,6 +2,8 @@
 #ifndef BELLJAR_INIT_H
 #define BELLJAR_INIT_H
 
+#include <stdbool.h>
+
 #include "plan.h"
 #include "proto.h"
 
@@ -17,6 +19,7 @@ struct init {
 	int root;    /* root of the new file system */
 	int fuse;    /* connection of a FUSE root, for its companion */
 	uint64_t scratch_dev, root_dev;
+	bool has_writable_bind;
 	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */
 	int exec_fds[4];		  /* gate, stdin, stdout, stderr */
 	struct failure failure;

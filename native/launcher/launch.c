@@ -82,6 +82,12 @@ int launch_start(struct run *run)
 	return 0;
 }
 
+void launch_close_program_ends(struct run *run)
+{
+	for (unsigned int i = 0; i < ARRAY_SIZE(run->program_ends); i++)
+		close_fd(&run->program_ends[i]);
+}
+
 int launch_send_exec(struct run *run)
 {
 	const struct exec_message message = { .kind = EXEC_RUN };
@@ -95,8 +101,7 @@ int launch_send_exec(struct run *run)
 		return 0;
 	run->exec_sent = true;
 	r = message_send(run->channel, &message, sizeof(message), run->program_ends, count);
-	for (unsigned int i = 0; i < ARRAY_SIZE(run->program_ends); i++)
-		close_fd(&run->program_ends[i]);
+	launch_close_program_ends(run);
 	/* init may be gone already; its own message, or its exit, says why. */
 	if (r < 0 && r != -EPIPE && r != -ECONNRESET)
 		return run_fail(run, STAGE_PARENT, STEP_RECEIVE_EXEC, 0, r, "");
@@ -134,16 +139,18 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 {
 	run->root = fds[0];
 	run->work = count > 1 ? fds[1] : -1;
-	run->userns = count > 2 ? fds[2] : -1;
+	run->scratch = count > 2 ? fds[2] : -1;
+	run->userns = count > 3 ? fds[3] : -1;
 	run->base_bytes = message->scratch_bytes;
 	run->base_inodes = message->scratch_inodes;
 	run->state = RUN_STARTING;
+	/* Failed, or not wanted any more: either way nothing is started. */
 	if (run->plan.exec->files_in.count && files_copy_in(run) < 0)
 		return;
 	(void)launch_send_exec(run);
 }
 
-void launch_channel(struct run *run)
+bool launch_channel(struct run *run)
 {
 	struct init_message message;
 	int fds[4];
@@ -152,10 +159,10 @@ void launch_channel(struct run *run)
 
 	/* An init that ends with a message of ours unread resets the connection; the reset is told once, before its last words. */
 	if (r == -EAGAIN || r == -ECONNRESET)
-		return;
+		return r != -EAGAIN;
 	if (r != 1) { /* init is gone; its exit is handled by its pidfd */
 		close_fd(&run->channel);
-		return;
+		return false;
 	}
 	switch ((enum init_message_kind)message.kind) {
 	case INIT_FAILED:
@@ -171,7 +178,7 @@ void launch_channel(struct run *run)
 		break;
 	case INIT_READY:
 		sandbox_ready(run, &message, fds, count);
-		return; /* descriptors are kept */
+		return true; /* descriptors are kept */
 	case INIT_GUARDED:
 		run->guarded = true;
 		open_gate(run);
@@ -185,6 +192,7 @@ void launch_channel(struct run *run)
 	}
 	for (unsigned int i = 0; i < count; i++)
 		close_fd(&fds[i]);
+	return true;
 }
 
 /* All companions are ready: init may go on. */
@@ -211,7 +219,7 @@ static void task_failed(struct run *run, const struct failure *from)
 	run_end(run, EVIDENCE_START_FAILED);
 }
 
-void launch_gate(struct run *run)
+bool launch_gate(struct run *run)
 {
 	struct gate_message message;
 	int fds[2];
@@ -219,12 +227,11 @@ void launch_gate(struct run *run)
 	pid_t pid;
 	int r = message_receive(run->gate, &message, sizeof(message), fds, &count, &pid, MSG_DONTWAIT);
 
-	if (r == -EAGAIN)
-		return;
+	if (r == -EAGAIN || r == -ECONNRESET)
+		return r != -EAGAIN;
 	if (r != 1) { /* closed by execve, or by death */
-		run->exec_known = run->gate_open;
 		close_fd(&run->gate);
-		return;
+		return false;
 	}
 	switch ((enum gate_message_kind)message.kind) {
 	case GATE_DESCRIPTORS:
@@ -232,7 +239,7 @@ void launch_gate(struct run *run)
 			pumps_attach_terminal(run, fds[0]);
 		if (message.has & GATE_HAS_CLOCK)
 			run->clock = fds[message.has & GATE_HAS_TERMINAL ? 1 : 0];
-		return;
+		return true;
 	case GATE_WAITING:
 		run->task = message;
 		run->program_pid = pid;
@@ -245,4 +252,5 @@ void launch_gate(struct run *run)
 	}
 	for (unsigned int i = 0; i < count; i++)
 		close_fd(&fds[i]);
+	return true;
 }

@@ -40,8 +40,8 @@ static int own_descriptors(void)
 
 static int take_signals(struct run *run)
 {
-	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH };
-	static const int ignored[] = { SIGPIPE, SIGTTIN, SIGTTOU, SIGTSTP };
+	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	static const int ignored[] = { SIGPIPE, SIGTTIN, SIGTSTP };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -64,7 +64,7 @@ static void initialise(struct run *run)
 	memset((char *)run + offsetof(struct run, cgroups), 0, sizeof(*run) - offsetof(struct run, cgroups));
 	run->control = CONTROL_FD;
 	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
-	run->root = run->work = run->userns = run->clock = -1;
+	run->root = run->work = run->scratch = run->userns = run->clock = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(run->program_ends); i++)
 		run->program_ends[i] = -1;
 	for (int i = 0; i < 3; i++)
@@ -96,7 +96,10 @@ static int prepare(struct run *run)
 	run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (run->epoll < 0 || run->timer < 0)
 		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 3, errno, "epoll");
-	return terminal_raw(run);
+	r = terminal_raw(run);
+	/* Only now: a run with a terminal that was started in the background has to stop there, like any other program. */
+	(void)signal(SIGTTOU, SIG_IGN);
+	return r;
 }
 
 static int run_once(void)

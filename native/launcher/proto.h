@@ -27,7 +27,7 @@ enum init_message_kind {
 	INIT_FAILED = 1, /* failure */
 	INIT_WANTS_IDS,	 /* subordinate mode: map me */
 	INIT_NAMESPACES, /* companions may start; descriptors: user, mount, network namespace [, FUSE] */
-	INIT_READY,	 /* descriptors: root, work folder [, user namespace] */
+	INIT_READY,	 /* descriptors: root, work folder, scratch [, user namespace] */
 	INIT_GUARDED,	 /* nothing of init can be used any more */
 	INIT_EXITED,	 /* the program's main process ended */
 };

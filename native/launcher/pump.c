@@ -134,7 +134,7 @@ void pumps_attach_terminal(struct run *run, int master)
 	run->pumps[0].end_of_input_char = true;
 	run->pumps[1].from.fd = master;
 	run->pumps[1].from_open = true;
-	terminal_resize(run);
+	terminal_watch_resize(run);
 }
 
 static bool would_block(ssize_t n)
@@ -168,11 +168,17 @@ static ssize_t write_to(const struct pump *pump, const void *data, size_t length
  * The reader is gone. For stdout and stderr the program must see that as it would without us, by SIGPIPE or EPIPE; input
  * that nobody wants is nobody's error.
  */
-static void reader_gone(struct run *run, struct pump *pump)
+static void reader_gone(struct run *run, struct pump *pump, int error)
 {
+	static const char *const names[] = { "stdin", "stdout", "stderr" };
+	ptrdiff_t stream = pump - run->pumps;
+
 	pump->start = pump->end = 0;
 	pump_close_to(run, pump);
 	pump_close_from(run, pump);
+	/* A reader that went away is the caller's choice. Output that could not be written (a full disk, say) is our failure. */
+	if (pump->to_is_caller && error != EPIPE && error != EIO && error != ECONNRESET)
+		(void)run_fail(run, STAGE_PARENT, STEP_DELIVER, (uint32_t)stream, error, names[stream]);
 }
 
 /* Writes what the buffer holds. True when it is empty. */
@@ -186,7 +192,7 @@ static bool flush(struct run *run, struct pump *pump)
 			return false;
 		}
 		if (n <= 0) {
-			reader_gone(run, pump);
+			reader_gone(run, pump, n < 0 ? errno : EIO);
 			return true;
 		}
 		pump->start += (uint32_t)n;
@@ -214,45 +220,39 @@ static void source_empty(struct run *run, struct pump *pump)
 		end_of_input(run, pump);
 }
 
-/* The limit is reached exactly; one byte more is one too many, even when the program has ended meanwhile. */
-static void probe_limit(struct run *run, struct pump *pump)
+/* More than the limit was written, even when the program has ended meanwhile. */
+static void over_limit(struct run *run, struct pump *pump)
 {
-	uint8_t byte;
-	ssize_t n = read(pump->from.fd, &byte, 1);
-
-	if (would_block(n)) {
-		source_empty(run, pump);
-		return;
-	}
-	if (n <= 0) {
-		end_of_input(run, pump);
-		return;
-	}
 	pump->truncated = true;
 	pump_close_from(run, pump);
 	run_end(run, EVIDENCE_OUTPUT_KILL);
 	run->evidence |= EVIDENCE_OUTPUT_KILL;
 }
 
-/* One read or splice of at most `want` bytes; the count, 0 for the end, -1 for "not now" or with splice_works withdrawn. */
-static ssize_t transfer(struct run *run, struct pump *pump, size_t want)
+/*
+ * One read or splice; the count, 0 for the end, -1 for "not now" or an error. Near the limit it is always a read of a whole
+ * buffer, cut afterwards: whether there is one byte more must be seen, and a pipe in packet mode throws the rest of a short
+ * read away.
+ */
+static ssize_t transfer(struct run *run, struct pump *pump, uint64_t room)
 {
 	ssize_t n;
 
+	pump->splicing = pump->splice_works && pump->to_open && room > PUMP_BUFFER;
 	if (pump->from.shared && !is_ready(pump->from.fd, POLLIN)) {
 		errno = EAGAIN;
 		return -1;
 	}
-	if (!pump->splice_works || !pump->to_open) {
-		n = read(pump->from.fd, pump->buffer, want);
+	if (!pump->splicing) {
+		n = read(pump->from.fd, pump->buffer, PUMP_BUFFER);
 		pump->start = 0;
 		pump->end = n > 0 ? (uint32_t)n : 0;
 		return n;
 	}
-	n = splice(pump->from.fd, NULL, pump->to.fd, NULL, want, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	n = splice(pump->from.fd, NULL, pump->to.fd, NULL, PUMP_BUFFER, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 	if (n < 0 && (errno == EINVAL || errno == EBADF || errno == ENOSYS)) {
 		pump->splice_works = false;
-		return transfer(run, pump, want);
+		return transfer(run, pump, room);
 	}
 	if (n > 0)
 		pump->delivered += (uint64_t)n;
@@ -272,26 +272,27 @@ static bool move(struct run *run, struct pump *pump)
 		return false;
 	if (!pump->to_is_caller && !pump->to_open)
 		return false; /* the terminal is not there yet */
-	if (room == 0) {
-		probe_limit(run, pump);
-		return false;
-	}
-	ssize_t n = transfer(run, pump, room < PUMP_BUFFER ? (size_t)room : PUMP_BUFFER);
+	ssize_t n = transfer(run, pump, room);
 	if (would_block(n)) {
 		if (!pump->blocked_on_target)
 			source_empty(run, pump);
 		return false;
 	}
-	if (n < 0 && errno == EPIPE) {
-		reader_gone(run, pump);
+	if (n < 0 && pump->splicing) {
+		reader_gone(run, pump, errno);
 		return false;
 	}
 	if (n <= 0) { /* end of file; EIO: the last of a pty's other side was closed */
 		end_of_input(run, pump);
 		return false;
 	}
+	if ((uint64_t)n > room) {
+		pump->end = (uint32_t)room;
+		n = (ssize_t)room;
+		over_limit(run, pump);
+	}
 	pump->count += (uint64_t)n;
-	return flush(run, pump);
+	return flush(run, pump) && pump->from_open;
 }
 
 bool pumps_step(struct run *run)

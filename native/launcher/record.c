@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* From what was seen to the record: figures, evidence, and the verdict that the generated table derives from it. */
+#include <linux/seccomp.h>
 #include <sys/statfs.h>
 #include <sys/wait.h>
 
 #include "run.h"
 #include "sys.h"
 #include "util.h"
+
+#define CLOCK_SLACK_NS (20 * NS_PER_MS) /* rusage counts in ticks on some kernels */
 
 int control_send(const struct run *run, uint32_t kind, const void *payload, uint32_t length)
 {
@@ -32,7 +35,7 @@ static void read_disk(const struct run *run, struct wire_run_record *record)
 
 	record->disk_full = 2;
 	record->disk_bytes = record->disk_inodes = NOT_MEASURED;
-	if (run->work < 0 || fstatfs(run->work, &status) < 0)
+	if (run->scratch < 0 || fstatfs(run->scratch, &status) < 0)
 		return;
 	uint64_t bytes = (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize,
 		 inodes = status.f_files - status.f_ffree;
@@ -62,9 +65,12 @@ static void read_cpu(const struct run *run, struct wire_run_record *record)
 	record->cpu_ns = run_cpu_ns(run);
 	record->cpu_exact = record->cpu_ns != NOT_MEASURED;
 	record->cpu_by = by_cgroup(run, LIMIT_CPU_TIME) ? run->plan.exec->mechanisms[LIMIT_CPU_TIME] : MECHANISM_PERF;
-	if (record->cpu_exact)
+	reaped = reaped > ours ? reaped - ours : 0;
+	/* A clock that shows less than what was reaped was tampered with, or is not what we think: then it proves nothing. */
+	if (record->cpu_exact && (by_cgroup(run, LIMIT_CPU_TIME) || record->cpu_ns + CLOCK_SLACK_NS >= reaped))
 		return;
-	record->cpu_ns = reaped > ours ? reaped - ours : 0;
+	record->cpu_exact = 0;
+	record->cpu_ns = reaped;
 	if (run->sampled_cpu_ns > record->cpu_ns)
 		record->cpu_ns = run->sampled_cpu_ns;
 	record->cpu_by = MECHANISM_SUPERVISOR;
@@ -85,6 +91,22 @@ static void read_memory(const struct run *run, struct wire_run_record *record)
 	cgroups_read(run, record);
 }
 
+/* SIGSYS can be raised by anybody; it is the filter's only where a filter has an action that sends it. */
+static bool filter_kills(const struct part *part, struct wire_bytes filter)
+{
+	const struct sock_filter *instruction = plan_bytes(part, filter);
+
+	for (uint32_t i = 0; i < filter.len / sizeof(*instruction); i++) {
+		uint32_t action = instruction[i].k & SECCOMP_RET_ACTION_FULL;
+
+		if (instruction[i].code == (BPF_RET | BPF_K) &&
+		    (action == SECCOMP_RET_KILL_PROCESS || action == SECCOMP_RET_KILL_THREAD ||
+		     action == SECCOMP_RET_TRAP))
+			return true;
+	}
+	return false;
+}
+
 static void read_status(struct run *run, struct wire_run_record *record)
 {
 	record->exit_code = -1;
@@ -98,7 +120,8 @@ static void read_status(struct run *run, struct wire_run_record *record)
 		run->evidence |= EVIDENCE_NON_ZERO;
 	if (record->signal)
 		run->evidence |= EVIDENCE_SIGNALED;
-	if (record->signal == SIGSYS)
+	if (record->signal == SIGSYS && (filter_kills(&run->plan.exec_part, run->plan.exec->filter) ||
+					 filter_kills(&run->plan.sandbox_part, run->plan.sandbox->base_filter)))
 		run->evidence |= EVIDENCE_SIGSYS;
 }
 
@@ -150,6 +173,16 @@ static void fill(struct run *run, struct wire_run_record *record)
 		record->mechanisms[LIMIT_CPU_TIME] = MECHANISM_SUPERVISOR;
 }
 
+/* A plan that was refused: nothing happened, so nothing was measured. */
+static void nothing_measured(struct wire_run_record *record)
+{
+	record->exit_code = -1;
+	record->disk_full = 2;
+	record->wall_ns = record->setup_ns = record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
+	record->memory_peak = record->oom_kills = record->processes_peak = record->process_limit_hits = NOT_MEASURED;
+	record->disk_bytes = record->disk_inodes = record->stdout_bytes = record->stderr_bytes = NOT_MEASURED;
+}
+
 void record_send(struct run *run)
 {
 	struct wire_run_record record = { .magic = WIRE_MAGIC, .version = WIRE_VERSION, .size = sizeof(record) };
@@ -157,7 +190,7 @@ void record_send(struct run *run)
 	if (run->plan.exec)
 		fill(run, &record);
 	else
-		record.exit_code = -1;
+		nothing_measured(&record);
 	record.leftovers = cgroups_remove(run);
 	record.cancel_signal = run->cancel_signal;
 	record.error_stage = run->failure.stage;

@@ -57,7 +57,7 @@ struct pump {
 	struct watch from, to;
 	bool from_open, to_open;
 	bool to_is_caller; /* stdout, stderr: count and limit */
-	bool splice_works, blocked_on_target;
+	bool splice_works, splicing, blocked_on_target;
 	bool send;		/* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
 	bool end_of_input_char; /* terminal: end of the caller's input becomes ^D */
 	uint64_t count, limit, delivered;
@@ -82,11 +82,11 @@ struct run {
 	enum run_state state;
 	int control, epoll, timer, signals;
 	int channel, gate, init_pidfd;
-	pid_t init_pid, program_pid; /* as our own pid namespace names them */
-	int root, work, userns;	     /* of the sandbox, from init */
-	int clock;		     /* perf task clock, or -1 */
-	int program_ends[4];	     /* gate and stdio of the program, until they are sent */
-	bool guarded, waiting, gate_open, exec_sent, reaped, exec_known;
+	pid_t init_pid, program_pid;	 /* as our own pid namespace names them */
+	int root, work, scratch, userns; /* of the sandbox, from init */
+	int clock;			 /* perf task clock, or -1 */
+	int program_ends[4];		 /* gate and stdio of the program, until they are sent */
+	bool guarded, waiting, gate_open, exec_sent, reaped;
 	struct pump pumps[3]; /* stdin, stdout, stderr */
 	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
 	struct companion_task companions[PLAN_MAX_COMPANIONS];
@@ -109,6 +109,7 @@ struct run {
 	uint64_t tree_max_rss;
 	bool has_samples;
 	uint64_t oom_kills;
+	uint64_t next_certain_ns; /* not before, because the last exact walk took its time */
 	bool terminal_saved;
 	struct termios saved_termios;
 	int online_cpus;
@@ -122,8 +123,10 @@ bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t 
 
 /* launch.c: everything until the program runs. */
 int launch_start(struct run *run);
-void launch_channel(struct run *run);
-void launch_gate(struct run *run);
+/* One message each; true when there may be another. */
+bool launch_channel(struct run *run);
+bool launch_gate(struct run *run);
+void launch_close_program_ends(struct run *run);
 int launch_send_exec(struct run *run);
 void launch_companions_ready(struct run *run);
 
@@ -148,6 +151,7 @@ void pump_close_to(struct run *run, struct pump *pump);
 /* terminal.c */
 int terminal_raw(struct run *run);
 void terminal_restore(struct run *run);
+void terminal_watch_resize(struct run *run);
 void terminal_resize(const struct run *run);
 
 /* cgroup.c */
@@ -164,11 +168,17 @@ uint32_t cgroups_remove(struct run *run);
 /* sample.c: the tree below init, seen through the host's /proc. */
 struct sample {
 	uint64_t memory_bytes, processes, cpu_ns;
+	bool certain; /* nothing in memory_bytes is counted twice */
 };
-int sample_tree(const struct run *run, struct sample *ret_sample);
+/*
+ * One walk. The memory figure is cheap and may count shared pages more than once; when it is above `doubt` the walk is
+ * repeated with proportional shares, which cost more and are right.
+ */
+int sample_tree(const struct run *run, uint64_t doubt, struct sample *ret_sample);
 
 /* files.c */
 int files_open_in(struct run *run);
+/* -ECANCELED when somebody wants the run to end: the event loop will hear it. */
 int files_copy_in(struct run *run);
 void files_copy_out(struct run *run);
 

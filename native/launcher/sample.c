@@ -1,69 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Where no cgroup counts for us: a walk over the tree below init through the host's /proc. Anonymous memory of each
- * process plus what the scratch tmpfs holds; file pages that processes share are not counted twice because they are not
- * counted at all. It is a sample: short peaks can be missed, and the report says "supervisor".
+ * Where no cgroup counts for us: a walk over the tree below init through the host's /proc.
  *
- * The walk is over children lists, so a process that dies in between only makes its children init's, which were listed
- * before or will be in the next sample.
+ * Two figures. The cheap one adds up what each process has resident of anonymous and shared memory and of page tables: never
+ * too low, but a page that two processes share counts twice. The right one takes proportional shares (smaps_rollup), and
+ * processes that share one address space once; it costs a walk over page tables. The files of the sandbox's tmpfs are
+ * memory too. Not seen: what nobody has mapped (a memfd, a detached System V segment), and peaks between two samples.
+ *
+ * A process that dies in between only makes its children init's, which were listed before or will be in the next sample.
  */
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sys/statfs.h>
 
 #include "run.h"
 #include "sys.h"
 #include "util.h"
 
-enum { MAX_TREE = 4096 };
+enum { MAX_TREE = 16384, TEXT_SIZE = 4096 };
 
-static int read_proc(pid_t pid, const char *name, char *buffer, size_t size)
+struct list {
+	pid_t pids[MAX_TREE];
+	uint16_t parents[MAX_TREE]; /* index into pids; its own for children of init */
+	unsigned int count;
+};
+_Static_assert(MAX_TREE <= UINT16_MAX, "index type");
+
+struct share {
+	uint64_t anonymous, shared, tables;
+};
+
+/* "/proc/PID/task/TID" (TID 0: "/proc/PID") and a file name below it. */
+static int open_proc(pid_t pid, pid_t thread, const char *name, int flags)
 {
-	char path[64];
+	char path[80];
 	struct text text = text_in(path, sizeof(path));
-	ssize_t n;
 
 	text_add(&text, "/proc/");
 	text_add_u64(&text, (uint64_t)pid);
+	if (thread) {
+		text_add(&text, "/task/");
+		text_add_u64(&text, (uint64_t)thread);
+	}
 	text_add(&text, name);
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buffer, size - 1);
+	int fd = open(path, flags | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int read_proc(pid_t pid, pid_t thread, const char *name, char *buffer)
+{
+	CLEANUP_FD int fd = open_proc(pid, thread, name, O_RDONLY);
+	ssize_t n = fd < 0 ? fd : read(fd, buffer, TEXT_SIZE - 1);
+
 	if (n < 0)
-		return -errno;
+		return fd < 0 ? fd : -errno;
 	buffer[n] = '\0';
 	return 0;
 }
 
-struct list {
-	pid_t pids[MAX_TREE];
-	unsigned int count;
-};
-
-static void add_children(struct list *list, pid_t pid, const char *thread)
+/* The list may be longer than a page, which is what one read gives, and a read may end within a number. */
+static void add_children(struct list *list, uint16_t parent, bool of_init, pid_t pid, pid_t thread)
 {
-	char buffer[16384], name[64];
-	struct text text = text_in(name, sizeof(name));
-	const char *at = buffer;
-	uint64_t child;
+	CLEANUP_FD int fd = open_proc(pid, thread, "/children", O_RDONLY);
+	char buffer[TEXT_SIZE];
+	pid_t child = 0;
+	ssize_t n;
 
-	text_add(&text, "/task/");
-	text_add(&text, thread);
-	text_add(&text, "/children");
-	if (read_proc(pid, name, buffer, sizeof(buffer)) < 0)
-		return;
-	while (list->count < MAX_TREE && parse_u64(at, &child) == 0) {
-		list->pids[list->count++] = (pid_t)child;
-		at += strspn(at, "0123456789");
-		at += strspn(at, " ");
-	}
+	while (fd >= 0 && (n = read(fd, buffer, sizeof(buffer))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (buffer[i] >= '0' && buffer[i] <= '9') {
+				child = child * 10 + (buffer[i] - '0');
+				continue;
+			}
+			if (child && list->count < MAX_TREE) {
+				list->parents[list->count] = of_init ? (uint16_t)list->count : parent;
+				list->pids[list->count++] = child;
+			}
+			child = 0;
+		}
 }
 
-/* Children belong to the thread that made them. Thread ids are read with getdents64: readdir would allocate. */
-static void add_children_of_threads(struct list *list, pid_t pid)
+/* Calls `each` for the threads of a process until it says stop. getdents64, because readdir would allocate. */
+static void for_threads(pid_t pid, bool (*each)(pid_t pid, pid_t thread, void *data), void *data)
 {
-	char path[64], entries[4096];
-	struct text text = text_in(path, sizeof(path));
+	CLEANUP_FD int fd = open_proc(pid, 0, "/task", O_RDONLY | O_DIRECTORY);
+	char entries[TEXT_SIZE] __attribute__((aligned(8)));
 	struct entry {
 		uint64_t inode;
 		int64_t offset;
@@ -72,31 +93,104 @@ static void add_children_of_threads(struct list *list, pid_t pid)
 		char name[];
 	};
 
-	text_add(&text, "/proc/");
-	text_add_u64(&text, (uint64_t)pid);
-	text_add(&text, "/task");
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	for (long n; (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0;) {
+	for (long n; fd >= 0 && (n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0;) {
 		for (long at = 0; at < n;) {
 			const struct entry *entry = (const void *)(entries + at);
+			uint64_t thread;
 
-			if (entry->name[0] != '.')
-				add_children(list, pid, entry->name);
+			if (parse_u64(entry->name, &thread) == 0 && each(pid, (pid_t)thread, data))
+				return;
 			at += entry->length;
 		}
 	}
 }
 
-/* Fields 14 and 15 of stat, utime and stime in ticks, and 16 and 17, those of reaped children. */
+struct expansion {
+	struct list *list;
+	uint16_t parent;
+};
+
+/* Children belong to the thread that made them. */
+static bool expand_thread(pid_t pid, pid_t thread, void *data)
+{
+	struct expansion *expansion = data;
+
+	add_children(expansion->list, expansion->parent, false, pid, thread);
+	return false;
+}
+
+/* "Name:   123 kB" in bytes; false where there is no such line. */
+static bool kilobytes(const char *text, const char *name, uint64_t *ret_bytes)
+{
+	const char *at = strstr(text, name);
+	uint64_t value;
+
+	if (!at)
+		return false;
+	at += strlen(name);
+	at += strspn(at, " \t");
+	if (parse_u64(at, &value) < 0)
+		return false;
+	*ret_bytes = value * 1024;
+	return true;
+}
+
+/* Fills from one thread's status; false for a dead one, whose address space is gone. */
+static bool resident_of_thread(pid_t pid, pid_t thread, void *data)
+{
+	struct share *share = data;
+	char buffer[TEXT_SIZE];
+
+	if (read_proc(pid, thread, "/status", buffer) < 0 || !kilobytes(buffer, "\nRssAnon:", &share->anonymous))
+		return false;
+	(void)kilobytes(buffer, "\nRssShmem:", &share->shared);
+	(void)kilobytes(buffer, "\nVmPTE:", &share->tables);
+	return true;
+}
+
+/* The group's leader may have exited while other threads live on. */
+static struct share resident(pid_t pid)
+{
+	struct share share = { 0 };
+
+	if (!resident_of_thread(pid, 0, &share))
+		for_threads(pid, resident_of_thread, &share);
+	return share;
+}
+
+static bool proportional_of_thread(pid_t pid, pid_t thread, void *data)
+{
+	struct share *share = data;
+	char buffer[TEXT_SIZE];
+
+	if (read_proc(pid, thread, "/smaps_rollup", buffer) < 0)
+		return false;
+	return kilobytes(buffer, "\nPss_Anon:", &share->anonymous) && kilobytes(buffer, "\nPss_Shmem:", &share->shared);
+}
+
+static struct share proportional(pid_t pid)
+{
+	struct share share = resident(pid);
+
+	if (!proportional_of_thread(pid, 0, &share))
+		for_threads(pid, proportional_of_thread, &share);
+	return share;
+}
+
+/* A vfork child, or any made with CLONE_VM, lives in its parent's memory. */
+static bool shares_memory(pid_t pid, pid_t other)
+{
+	return pid != other && syscall(SYS_kcmp, pid, other, KCMP_VM, 0, 0) == 0;
+}
+
+/* utime, stime and those of reaped children: fields 14 to 17 of stat, in ticks. */
 static uint64_t cpu_of(pid_t pid)
 {
-	char buffer[1024];
+	char buffer[TEXT_SIZE];
 	uint64_t ticks = 0, value;
 	const char *at;
 
-	if (read_proc(pid, "/stat", buffer, sizeof(buffer)) < 0 || !(at = strrchr(buffer, ')')))
+	if (read_proc(pid, 0, "/stat", buffer) < 0 || !(at = strrchr(buffer, ')')))
 		return 0;
 	for (int field = 2; field < 17 && *at; field++) {
 		at += strcspn(at, " ");
@@ -107,48 +201,67 @@ static uint64_t cpu_of(pid_t pid)
 	return ticks * (NS_PER_S / (uint64_t)sysconf(_SC_CLK_TCK));
 }
 
-static uint64_t anonymous_of(pid_t pid, uint64_t page)
+static uint64_t files_of(int fd)
 {
-	uint64_t size, resident, shared;
-	char buffer[128];
-	const char *at = buffer;
+	struct statfs status;
 
-	if (read_proc(pid, "/statm", buffer, sizeof(buffer)) < 0 || parse_u64(at, &size) < 0)
-		return 0;
-	at += strcspn(at, " ") + 1;
-	if (parse_u64(at, &resident) < 0)
-		return 0;
-	at += strcspn(at, " ") + 1;
-	if (parse_u64(at, &shared) < 0 || shared > resident)
-		return 0;
-	return (resident - shared) * page;
+	return fd >= 0 && fstatfs(fd, &status) == 0 ? (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize : 0;
 }
 
-int sample_tree(const struct run *run, struct sample *ret_sample)
+/* What lies on the scratch tmpfs beyond the skeleton, and on every tmpfs of the profile's. */
+static uint64_t files_in_memory(const struct run *run)
 {
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	struct statfs scratch;
-	struct list list;
+	const struct part *part = &run->plan.sandbox_part;
+	const struct wire_list list = run->plan.sandbox->filesystem;
+	uint64_t scratch = files_of(run->scratch), sum = scratch > run->base_bytes ? scratch - run->base_bytes : 0;
+
+	for (uint32_t i = 0; i < list.count; i++) {
+		const struct wire_fs_entry *entry = plan_item(part, list, wire_fs_entry, i);
+
+		if (entry->kind != FS_KIND_TMPFS)
+			continue;
+		CLEANUP_FD int fd = sys_open_in_root(run->root, plan_text(part, entry->target), O_PATH);
+		sum += files_of(fd);
+	}
+	return sum;
+}
+
+int sample_tree(const struct run *run, uint64_t doubt, struct sample *ret_sample)
+{
+	struct list list __attribute__((uninitialized));
+	struct share sum = { 0 };
+	uint64_t files = files_in_memory(run);
 
 	list.count = 0;
 	*ret_sample = (struct sample){ 0 };
-	{
-		char thread[24];
-		struct text text = text_in(thread, sizeof(thread));
-
-		text_add_u64(&text, (uint64_t)run->init_pid);
-		add_children(&list, run->init_pid, thread);
-	}
+	add_children(&list, 0, true, run->init_pid, run->init_pid);
 	for (unsigned int i = 0; i < list.count; i++) {
-		ret_sample->memory_bytes += anonymous_of(list.pids[i], page);
+		struct expansion expansion = { &list, (uint16_t)i };
+		struct share share = resident(list.pids[i]);
+
+		sum.anonymous += share.anonymous;
+		sum.shared += share.shared;
+		sum.tables += share.tables;
 		ret_sample->cpu_ns += cpu_of(list.pids[i]);
-		add_children_of_threads(&list, list.pids[i]);
+		for_threads(list.pids[i], expand_thread, &expansion);
 	}
 	ret_sample->processes = list.count;
-	if (run->work >= 0 && fstatfs(run->work, &scratch) == 0) {
-		uint64_t used = (scratch.f_blocks - scratch.f_bfree) * (uint64_t)scratch.f_bsize;
+	ret_sample->memory_bytes = sum.anonymous + sum.shared + sum.tables + files;
+	ret_sample->certain = list.count <= 1 && files == 0;
+	if (ret_sample->certain || ret_sample->memory_bytes <= doubt)
+		return 0;
+	sum = (struct share){ 0 };
+	for (unsigned int i = 0; i < list.count; i++) {
+		if (shares_memory(list.pids[i], list.pids[list.parents[i]]))
+			continue;
+		struct share share = proportional(list.pids[i]);
 
-		ret_sample->memory_bytes += used > run->base_bytes ? used - run->base_bytes : 0;
+		sum.anonymous += share.anonymous;
+		sum.shared += share.shared;
+		sum.tables += share.tables;
 	}
+	/* Mapped files of a tmpfs are in both figures; the larger one is surely in use. */
+	ret_sample->memory_bytes = sum.anonymous + sum.tables + (sum.shared > files ? sum.shared : files);
+	ret_sample->certain = true;
 	return 0;
 }

@@ -34,9 +34,9 @@ int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int
 
 void run_end(struct run *run, uint32_t evidence)
 {
-	/* After the end was decided, later events (a clock that also ran out, say) are no evidence any more. */
+	/* After the end was decided, later events (a clock that also ran out, a cancel while output drains) are no evidence. */
 	if (run->state >= RUN_ENDING) {
-		run->evidence |= evidence & (EVIDENCE_SANDBOX_ERROR | EVIDENCE_CANCELLED);
+		run->evidence |= evidence & EVIDENCE_SANDBOX_ERROR;
 		return;
 	}
 	run->evidence |= evidence;
@@ -156,9 +156,12 @@ static void check_sample(struct run *run, uint64_t now)
 	if (!asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && !cpu_by_sample)
 		return;
 	run->next_sample_ns = now + SAMPLE_NS;
-	if (sample_tree(run, &sample) < 0)
+	/* Exact walks take at most a tenth of the time. */
+	if (sample_tree(run, now >= run->next_certain_ns ? run->sampled_memory_peak : UINT64_MAX, &sample) < 0)
 		return;
-	if (sample.memory_bytes > run->sampled_memory_peak)
+	if (sample.certain && sample.processes > 1)
+		run->next_certain_ns = now + 10 * (now_ns() - now);
+	if (sample.certain && sample.memory_bytes > run->sampled_memory_peak)
 		run->sampled_memory_peak = sample.memory_bytes;
 	if (sample.processes > run->sampled_processes_peak)
 		run->sampled_processes_peak = sample.processes;
@@ -166,7 +169,7 @@ static void check_sample(struct run *run, uint64_t now)
 		run->sampled_cpu_ns = sample.cpu_ns;
 	run->has_samples = true;
 	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes &&
-	    sample.memory_bytes > exec->memory_bytes)
+	    run->sampled_memory_peak > exec->memory_bytes)
 		run_end(run, EVIDENCE_OOM_KILL);
 	if (cpu_by_sample && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
 		run_end(run, EVIDENCE_CPU_KILL);
@@ -250,10 +253,12 @@ static void init_event(struct run *run)
 	run->tree_max_rss = (uint64_t)usage.ru_maxrss * 1024;
 	close_fd(&run->init_pidfd);
 	/* Its last words may still wait in the channel. */
-	while (run->channel >= 0 && run->state < RUN_ENDING)
-		launch_channel(run);
-	while (run->gate >= 0 && run->state < RUN_ENDING)
-		launch_gate(run);
+	/* With our copies of the program's ends gone, both sockets end for sure. */
+	launch_close_program_ends(run);
+	while (run->channel >= 0 && run->state < RUN_ENDING && launch_channel(run))
+		;
+	while (run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
+		;
 	if (run->state < RUN_ENDING)
 		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0,
 			       "");

@@ -3,7 +3,9 @@
  * The caller's terminal during a run with a pty: raw while we relay, restored however the run ends. The saved settings are
  * also sent to the command, which restores them when this process is killed.
  */
+#include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 
 #include "run.h"
 #include "sys.h"
@@ -35,6 +37,19 @@ void terminal_restore(struct run *run)
 	if (run->terminal_saved)
 		(void)tcsetattr(0, TCSADRAIN, &run->saved_termios);
 	run->terminal_saved = false;
+}
+
+void terminal_watch_resize(struct run *run)
+{
+	sigset_t set;
+
+	/* Not before there is a terminal to resize: until then any signal in this descriptor means the end. */
+	if (sigprocmask(SIG_SETMASK, NULL, &set) < 0)
+		return;
+	(void)sigaddset(&set, SIGWINCH);
+	if (sigprocmask(SIG_SETMASK, &set, NULL) == 0)
+		(void)signalfd(run->signals, &set, 0);
+	terminal_resize(run);
 }
 
 void terminal_resize(const struct run *run)

@@ -22,7 +22,7 @@ export type MessageKind = "none" | "terminal" | "output" | "record";
 export type RootKind = "skeleton" | "overlay" | "fuse";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
-export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
+export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
 
 export const enums = {
   "PlanKind": [
@@ -388,6 +388,11 @@ export const steps = [
     "name": "supervise",
     "stage": "parent",
     "doc": "pump streams, watch clocks and counters, kill on a limit"
+  },
+  {
+    "name": "deliver",
+    "stage": "parent",
+    "doc": "write the program's output to the caller (index = 1 stdout, 2 stderr)"
   },
   {
     "name": "filesOut",

@@ -118,8 +118,8 @@ export interface Launched {
 }
 
 /** Starts the launcher on raw plan bytes. The control socket stays open until the caller ends it. */
-export function launchBytes(bytes: Uint8Array, stdin?: string): Launched {
-  const child = spawn(launcherPath, ["run"], { stdio: ["pipe", "pipe", "pipe", "pipe"], env: {} });
+export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | number = "pipe"): Launched {
+  const child = spawn(launcherPath, ["run"], { stdio: ["pipe", stdout, "pipe", "pipe"], env: {} });
   const control = child.stdio[3] as Socket;
   const received: Buffer[] = [];
   const texts = ["", ""];

@@ -86,10 +86,7 @@ describe.each(["overlay", "fuse"] as const)("a root of layers by %s", (kind) => 
 
   able("what is written counts against the scratch limit", async () => {
     const plan = image(kind, layers(), { scratchBytes: 1n << 20n });
-    const { stderr, record } = await launch(
-      plan,
-      execPlan(command("busybox dd if=/bin/busybox of=/big bs=4096"), { env: ["PATH=/bin"] }),
-    );
+    const { stderr, record } = await launch(plan, execPlan(command("busybox dd if=/bin/busybox of=/big bs=4096"), { env: ["PATH=/bin"] }));
     expect(stderr).toContain("No space left on device");
     expect(record?.diskFull).toBe(1);
     expect(record?.diskBytes).toBe(1n << 20n);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { fixtureProgram } from "../helpers/compile.ts";
@@ -8,7 +8,9 @@ import { tempDir } from "../helpers/places.ts";
 
 /** undefined while there is none. */
 const firstChild = (pid: number | undefined): number | undefined =>
-  Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0]) || undefined;
+  existsSync(`/proc/${pid}`)
+    ? Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ")[0]) || undefined
+    : undefined;
 
 const shell = (script: string) => ["sh", "-c", script];
 
@@ -121,6 +123,22 @@ describe("the file system", () => {
     expect(readFileSync(join(volume, "file"), "utf8")).toBe("canary");
   });
 
+  test("a link that a writable volume holds does not move a mount point", async () => {
+    const volume = tempDir();
+    symlinkSync("../usr/bin", join(volume, "sub"));
+    const { verdict, record } = await launch(
+      sandboxPlan({}, [bind(volume, "/data", []), bind("/usr/share", "/data/sub")]),
+      execPlan(["true"]),
+    );
+    expect(verdict).toBe("sandbox-error");
+    expect(record).toMatchObject({ errorStep: "filesystem", errorErrno: 40, errorText: "/data/sub" });
+  });
+
+  test("a volume on the work folder is not measured as scratch", async () => {
+    const { verdict, record } = await launch(sandboxPlan({}, [bind("/usr/share", "/work")]), execPlan(["true"]));
+    expect([verdict, record?.diskBytes, record?.diskInodes]).toEqual(["ok", 0n, 0n]);
+  });
+
   test("a recursive bind of the covered directory, or of all, shows the host's and nothing of ours", async () => {
     const entries = [bind("/sys", "/covered"), bind("/", "/all")];
     const { stdout, verdict } = await launch(
@@ -156,6 +174,20 @@ describe("init", () => {
     expect(record).toMatchObject({ errorStep: "initDied", errorIndex: 9, exitCode: -1 });
   });
 
+  test("its death while files are copied in ends the run at once", async () => {
+    const source = join(tempDir(), "in");
+    writeFileSync(source, "x");
+    for (let i = 0; i < 20; i++) {
+      const exec = execPlan(["true"], { filesIn: [{ hostPath: source, target: "in", mode: 0o644 }] });
+      const launched = launchBytes(encodePlan(sandboxPlan(), exec));
+      const init = await until(() => firstChild(launched.child.pid) ?? launched.child.exitCode !== null, { what: "init", everyMs: 0 });
+      if (typeof init === "number") process.kill(init, "SIGKILL");
+      const { record } = await within(launched.result, { what: "the end", timeoutMs: 5000 });
+      launched.control.destroy();
+      expect(record).not.toBeNull();
+    }
+  });
+
   test("a hijacked init could do nothing: its own filter kills it", async () => {
     // The program cannot reach init, so the guard is tried by the C test; here is what shows from outside.
     const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(["sleep", "20"])));
@@ -175,6 +207,60 @@ describe("init", () => {
     expect(() => readlinkSync(`/proc/${init}/fd/0`)).toThrow(/EACCES|EPERM/);
     launched.control.destroy();
     await launched.result;
+  });
+});
+
+describe("output", () => {
+  const devFull = async (exec: readonly string[]) => {
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(exec)), "", openSync("/dev/full", "w"));
+    const result = await within(launched.result, { what: "the end", timeoutMs: 10_000 });
+    launched.control.destroy();
+    return result;
+  };
+
+  test("that cannot be written is our failure, never the program's success", async () => {
+    const { verdict, record } = await devFull(shell("echo hi"));
+    expect([verdict, record?.errorStep, record?.errorIndex, record?.errorErrno, record?.errorText]).toEqual([
+      "sandbox-error",
+      "deliver",
+      1,
+      28,
+      "stdout",
+    ]);
+  });
+
+  test("in packet mode is counted to the byte", async () => {
+    const script = "import fcntl,os\nfcntl.fcntl(1, fcntl.F_SETFL, os.O_DIRECT)\nos.write(1, b'x'*4096)";
+    const { verdict, record, stdout } = await launch(sandboxPlan(), execPlan(["python3", "-c", script], { outputBytes: 10n }));
+    expect([verdict, record?.stdoutBytes, record?.stdoutTruncated, stdout]).toEqual(["output-limit", 10n, 1, "xxxxxxxxxx"]);
+  });
+});
+
+describe("memory without a cgroup", () => {
+  const limited = (script: string, limitMiB: number) => {
+    const mechanisms = new Array<number>(15).fill(8);
+    mechanisms[2] = 6; // memory: supervisor
+    return launch(sandboxPlan(), execPlan(["python3", "-c", script], { memoryBytes: BigInt(limitMiB) << 20n, mechanisms }));
+  };
+
+  test.each([
+    ["shared anonymous memory", "import mmap,time\nm=mmap.mmap(-1,200<<20)\nfor i in range(0,len(m),4096): m[i]=1\ntime.sleep(10)"],
+    [
+      "a thread whose leader has exited",
+      "import threading,ctypes,time\ndef f():\n  time.sleep(.2); x=bytearray(200<<20); time.sleep(10)\nthreading.Thread(target=f).start()\nctypes.CDLL(None).syscall(60,0)",
+    ],
+    ["a child of a child", "import os,time\nif os.fork()==0:\n  if os.fork()==0: x=bytearray(200<<20)\ntime.sleep(10)"],
+  ])("%s is seen", async (_what, script) => {
+    expect((await limited(script, 100)).verdict).toBe("memory-limit");
+  });
+
+  test("pages that processes share count once", async () => {
+    const script =
+      "import os,subprocess,time\nx=bytearray(60<<20)\npids=[os.fork() for _ in range(1)]\nif pids[0]==0: time.sleep(.5); os._exit(0)\nos.wait()\nfor _ in range(20): subprocess.run(['true'])";
+    const { verdict, record } = await limited(script, 100);
+    expect(verdict).toBe("ok");
+    expect(record?.memoryPeak).toBeLessThan(90n << 20n);
+    expect(record?.memoryPeak).toBeGreaterThan(60n << 20n);
   });
 });
 

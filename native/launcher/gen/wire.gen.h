@@ -223,11 +223,12 @@ enum step {
 	STEP_ATTACH_CGROUP = 42, /* parent: put the waiting task into the run's cgroup and open the gate */
 	STEP_EXEC = 43, /* child: execve the program, searching PATH inside the sandbox */
 	STEP_SUPERVISE = 44, /* parent: pump streams, watch clocks and counters, kill on a limit */
-	STEP_FILES_OUT = 45, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
-	STEP_CLEAN_UP = 46, /* parent: remove cgroups; nothing else needs removing */
-	STEP_COMPANION_START = 47, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
-	STEP_INIT_DIED = 48, /* init: init ended although nobody asked it to */
-	STEP_COUNT = 49,
+	STEP_DELIVER = 45, /* parent: write the program's output to the caller (index = 1 stdout, 2 stderr) */
+	STEP_FILES_OUT = 46, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
+	STEP_CLEAN_UP = 47, /* parent: remove cgroups; nothing else needs removing */
+	STEP_COMPANION_START = 48, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
+	STEP_INIT_DIED = 49, /* init: init ended although nobody asked it to */
+	STEP_COUNT = 50,
 };
 
 struct wire_id_map {
