@@ -153,10 +153,9 @@ static int begin(struct apply *apply, const struct frame *frame)
 	if (apply->begun || frame->length != sizeof(begin))
 		return view_fail(&apply->view, APPLY_STAGE_PROTOCOL, -EBADMSG);
 	memcpy(&begin, frame->payload, sizeof(begin));
-	if (begin.version != ENTRIES_VERSION || begin.flags & ~(BEGIN_FLAG_CHOWN | BEGIN_FLAG_SYNC))
+	if (begin.version != ENTRIES_VERSION || begin.flags & ~BEGIN_FLAG_CHOWN)
 		return view_fail(&apply->view, APPLY_STAGE_PROTOCOL, -EPROTONOSUPPORT);
 	apply->begun = true;
-	apply->flags = begin.flags;
 	apply->view.chown = begin.flags & BEGIN_FLAG_CHOWN;
 	return view_open(&apply->view, apply->root);
 }
@@ -179,8 +178,6 @@ static int end(struct apply *apply)
 {
 	int r = view_close(&apply->view);
 
-	if (r == 0 && apply->flags & BEGIN_FLAG_SYNC && syncfs(apply->root) < 0)
-		r = view_fail(&apply->view, APPLY_STAGE_SYNC, -errno);
 	apply->done.directories += apply->view.directories;
 	apply->done.whiteouts = apply->view.whiteouts;
 	return r;

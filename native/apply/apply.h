@@ -11,7 +11,6 @@ struct apply {
 	int report; /* -1: nobody listens */
 	int root;   /* the directory that the layer is applied to */
 	bool begun;
-	uint32_t flags;
 	struct wire_done done;
 	uint32_t reports; /* warnings sent */
 	/* The last entry; for a file its attributes wait until its data has come. */

@@ -8,7 +8,7 @@ export const entryLimits = {
   "maxLowers": 512,
   "maxReports": 64
 } as const;
-export const beginFlag = {"chown":1,"sync":2} as const;
+export const beginFlag = {"chown":1} as const;
 export const frameKind = {
   "none": 0,
   "lower": 1,
@@ -55,10 +55,9 @@ export const applyStage = {
   "mode": 15,
   "times": 16,
   "whiteout": 17,
-  "opaque": 18,
-  "sync": 19
+  "opaque": 18
 } as const;
-export const applyStageNames = ["none","protocol","namespace","mapIds","root","lower","parent","lookUp","remove","create","write","link","copyUp","owner","xattr","mode","times","whiteout","opaque","sync"] as const;
+export const applyStageNames = ["none","protocol","namespace","mapIds","root","lower","parent","lookUp","remove","create","write","link","copyUp","owner","xattr","mode","times","whiteout","opaque"] as const;
 /** Where the fields of a frame lie, in bytes. */
 export const frameLayout = { size: 8, kind: 0, length: 4 } as const;
 /** Where the fields of a begin lie, in bytes. */

@@ -11,7 +11,6 @@
 #define ENTRIES_MAX_LOWERS 512u
 #define ENTRIES_MAX_REPORTS 64u
 #define BEGIN_FLAG_CHOWN 1u
-#define BEGIN_FLAG_SYNC 2u
 
 enum frame_kind {
 	FRAME_KIND_NONE = 0,
@@ -63,8 +62,7 @@ enum apply_stage {
 	APPLY_STAGE_TIMES = 16,
 	APPLY_STAGE_WHITEOUT = 17,
 	APPLY_STAGE_OPAQUE = 18,
-	APPLY_STAGE_SYNC = 19,
-	APPLY_STAGE_COUNT = 20,
+	APPLY_STAGE_COUNT = 19,
 };
 
 struct wire_frame {

@@ -1,0 +1,156 @@
+import type { Readable } from "node:stream";
+import { BelljarError } from "../../policy/errors.ts";
+import { quoted } from "../output/terminal.ts";
+import { chainIds } from "./digest.ts";
+import { type AppliedLayer, applyLayer } from "./layer/apply-layer.ts";
+import { idWorld, type LayerIds } from "./layer/ids.ts";
+import type { LayerLimits } from "./layer/limits.ts";
+import { layerWarnings, ownerWarning } from "./layer/warnings.ts";
+import type { Descriptor, Digest, ImageConfig, ImageManifest } from "./oci-types.ts";
+
+/** What unpacking needs of the image store. */
+export interface LayerStore {
+  readBlob(blob: Descriptor): Promise<Readable>;
+  hasLayer(chainId: Digest, world: string): boolean;
+  layerPath(chainId: Digest, world: string): string;
+  layerMeta(chainId: Digest, world: string): Promise<Readonly<Record<string, unknown>> | null>;
+  beginLayer(
+    chainId: Digest,
+    world: string,
+  ): Promise<{
+    readonly path: string;
+    commit(meta: Readonly<Record<string, unknown>>): Promise<void>;
+    abort(): Promise<void>;
+  }>;
+  /** Nothing that is there is removed from now on. */
+  hold(signal?: AbortSignal): Promise<void>;
+  exclusively<T>(subject: string, action: () => Promise<T>, signal?: AbortSignal): Promise<T>;
+}
+
+export interface UnpackProgress {
+  /** From 0. */
+  readonly layer: number;
+  readonly layers: number;
+  /** Decompressed so far; null when the layer is complete, or was there before. */
+  readonly bytes: number | null;
+}
+
+export interface UnpackOptions {
+  readonly store: LayerStore;
+  /** For messages: the reference as the user wrote it. */
+  readonly name: string;
+  readonly manifest: ImageManifest;
+  readonly config: ImageConfig;
+  readonly ids: LayerIds;
+  readonly limits?: Partial<LayerLimits> | undefined;
+  readonly progress?: ((progress: UnpackProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Unpacked {
+  /** Lowest first. */
+  readonly layers: readonly { readonly chainId: Digest; readonly path: string }[];
+  /** The same each time, whether the layers were unpacked now or before. */
+  readonly warnings: readonly string[];
+  /** The folder of layers of these ids: what leases must name too. */
+  readonly world: string;
+}
+
+/** Noted beside an unpacked layer. */
+interface LayerNotes {
+  readonly diffId: Digest;
+  /** Decompressed. */
+  readonly bytes: number;
+  readonly squashedOwners: number;
+  readonly warnings: readonly string[];
+}
+
+function notesOf(layer: AppliedLayer, warnings: readonly string[]): LayerNotes {
+  return { diffId: layer.diffId, bytes: layer.bytes, squashedOwners: layer.deviations.squashedOwners, warnings };
+}
+
+/** Notes are ours, but a hand may have been there: what is missing counts as nothing to say. */
+function readNotes(meta: Readonly<Record<string, unknown>> | null): Pick<LayerNotes, "squashedOwners" | "warnings"> {
+  const { squashedOwners, warnings } = meta ?? {};
+  return {
+    squashedOwners: typeof squashedOwners === "number" ? squashedOwners : 0,
+    warnings: Array.isArray(warnings) ? warnings.filter((warning) => typeof warning === "string") : [],
+  };
+}
+
+/** Unpacks one layer unless it is there, and returns what was noted of it. */
+async function ensureLayer(
+  options: UnpackOptions,
+  chain: readonly Digest[],
+  at: number,
+): Promise<Pick<LayerNotes, "squashedOwners" | "warnings">> {
+  const { store, manifest, config, ids, limits, signal, name } = options;
+  const world = idWorld(ids);
+  const [chainId, blob, diffId] = [chain[at], manifest.layers[at], config.rootfs.diff_ids[at]];
+  if (chainId === undefined || blob === undefined || diffId === undefined) throw new RangeError("no such layer");
+  if (store.hasLayer(chainId, world)) return readNotes(await store.layerMeta(chainId, world));
+  const doing = `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${blob.digest})`;
+  return store.exclusively(
+    `unpack ${world} ${chainId}`,
+    async () => {
+      // Another process may have been at it while this one waited.
+      if (store.hasLayer(chainId, world)) return readNotes(await store.layerMeta(chainId, world));
+      const writer = await store.beginLayer(chainId, world);
+      try {
+        const applied = await applyLayer({
+          doing,
+          blob: await store.readBlob(blob),
+          diffId,
+          root: writer.path,
+          lowers: chain
+            .slice(0, at)
+            .map((below) => store.layerPath(below, world))
+            .reverse(),
+          ids,
+          ...(limits === undefined ? {} : { limits }),
+          signal,
+          progress: (bytes) => options.progress?.({ layer: at, layers: manifest.layers.length, bytes }),
+        });
+        const notes = notesOf(applied, layerWarnings(`layer ${at + 1}`, applied));
+        await writer.commit({ ...notes });
+        return notes;
+      } catch (error) {
+        await writer.abort();
+        throw error;
+      }
+    },
+    signal,
+  );
+}
+
+/**
+ * Makes sure that all layers of an image are unpacked, each as its difference in overlay form (docs/layers.md), in the world of the
+ * given ids. Each finished layer stays when a later one fails. Throws BelljarError `image-invalid` (naming image, layer and cause),
+ * `store-failed`, `guard-unavailable`, `cancelled`.
+ */
+export async function unpackImage(options: UnpackOptions): Promise<Unpacked> {
+  const { store, manifest, config, ids, name, signal } = options;
+  const diffIds = config.rootfs.diff_ids;
+  if (manifest.layers.length !== diffIds.length)
+    throw new BelljarError(
+      "image-invalid",
+      `unpacking ${quoted(name)}: the manifest has ${manifest.layers.length} layers, the configuration ${diffIds.length}`,
+    );
+  await store.hold(signal);
+  const world = idWorld(ids);
+  const chain = chainIds(diffIds);
+  const warnings: string[] = [];
+  let squashedOwners = 0;
+  for (let at = 0; at < chain.length; at++) {
+    signal?.throwIfAborted();
+    const notes = await ensureLayer(options, chain, at);
+    squashedOwners += notes.squashedOwners;
+    warnings.push(...notes.warnings);
+    options.progress?.({ layer: at, layers: chain.length, bytes: null });
+  }
+  return {
+    layers: chain.map((chainId) => ({ chainId, path: store.layerPath(chainId, world) })),
+    warnings: [...ownerWarning(squashedOwners, ids.kind === "single"), ...warnings],
+    world,
+  };
+}
