@@ -21,6 +21,17 @@ export function contradictionsOf(policy: ResolvedPolicy): readonly Problem[] {
       message: 'must not be true with namespaces.user "allow": Landlock forbids the mounts of nested sandboxes',
     });
   }
+  // The sandbox's mounts are locked only to namespaces below its own, and those of a nested one can be changed there. Who has this
+  // capability in the sandbox's own changes them here. No other leads to it: what is not granted is not in the bounding set, so no
+  // CAP_SETPCAP, CAP_SETFCAP or change of ids brings it; and CAP_SYS_PTRACE finds nobody who has it: init gave it up, and companions
+  // are outside the pid namespace.
+  if (policy.namespaces.user === "allow" && policy.capabilities.includes("CAP_SYS_ADMIN")) {
+    problems.push({
+      path: "capabilities",
+      message:
+        'must not hold CAP_SYS_ADMIN with namespaces.user "allow": the program could undo read-only mounts and masks; nested sandboxes do not need it, for a namespace that a program makes gives it every capability there',
+    });
+  }
   if (policy.proc === "private" && policy.mounts.some((mount) => mount.kind !== "bind" && mount.target.startsWith("/proc/"))) {
     problems.push({ path: "mounts", message: 'must not hide parts of /proc with proc "private", which does not show them' });
   }
@@ -58,10 +69,14 @@ export function warningsOf(policy: ResolvedPolicy, asked: (name: LimitName) => b
       `${say("addressSpace")} counts reservations as well: Node, Go and Java may not start; limits.memory is what most people want`,
     );
   }
+  const nested = policy.namespaces.user === "allow";
   if (policy.network.mode === "host") {
-    warnings.push('network.mode "host": the program reaches every service that this host reaches, abstract sockets and loopback included');
+    const sockets = nested
+      ? ' and abstract sockets included: Landlock, which could keep those from it, is off with namespaces.user "allow"'
+      : ", and its abstract sockets where Landlock is older than Linux 6.12";
+    warnings.push(`network.mode "host": the program reaches every service that this host reaches, those on its loopback${sockets}`);
   }
-  if (policy.namespaces.user === "allow") {
+  if (nested) {
     warnings.push(
       'namespaces.user "allow": the program can make mounts of its own, so Landlock is off and the masks of /proc can be undone inside',
     );

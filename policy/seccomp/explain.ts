@@ -23,12 +23,13 @@ export interface SyscallExplanation {
 export function explainSyscall(input: FilterInput, name: string): readonly SyscallExplanation[] {
   if (!isSyscallName(name)) throw new BelljarError("usage", `explaining '${name}': no system call of that name is known`);
   const rules = resolveRules(input);
+  const baseRules = resolveBaseRules(input);
   if (!Object.hasOwn(syscallNumbers(input.arch), name)) {
     return [
-      { action: formatAction(rules.unknownAction), origin: "unknown", comment: `${input.arch} has no such system call`, conditions: [] },
+      { action: formatAction(baseRules.unknownAction), origin: "unknown", comment: `${input.arch} has no such system call`, conditions: [] },
     ];
   }
-  const base = baseEntries(resolveBaseRules(input), name);
+  const base = baseEntries(baseRules, name);
   return base.at(-1)?.conditions.length === 0 ? base : [...base, ...entries(rules, name)];
 }
 
@@ -48,8 +49,7 @@ function entries(rules: FilterRules, name: string): readonly SyscallExplanation[
 }
 
 /**
- * The base filter only refuses: what it lets pass goes on to the profile's filter. Its rules therefore hold one condition
- * each, and every rule is a refusal (test/unit/seccomp/rule-sets.test.ts).
+ * The base filter only refuses: what it lets pass goes on to the profile's filter. So its allowances are of no interest, and every rule is a refusal (test/unit/seccomp/rule-sets.test.ts).
  */
 function baseEntries(rules: FilterRules, name: string): readonly SyscallExplanation[] {
   return ruleEntries(rules, name).filter(({ action }) => action !== "allow");

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
 import {
   builtinProfiles,
+  capabilityNumbers,
   loadBuiltin,
   type Override,
   problemsOf,
@@ -231,6 +232,15 @@ describe("contradictions", () => {
       { landlock: { required: true }, namespaces: { user: "allow", comment: "c" } },
       "landlock.required: must not be true",
     ],
+    [
+      "mounts to undo in the sandbox's own namespace",
+      {
+        capabilities: ["CAP_NET_RAW", "CAP_SYS_ADMIN"],
+        comments: { capabilities: "c" },
+        namespaces: { user: "allow", comment: "c" },
+      },
+      'capabilities: must not hold CAP_SYS_ADMIN with namespaces.user "allow": the program could undo read-only mounts',
+    ],
     ["masks of what is not shown", { mounts: [{ kind: "mask", target: "/proc/kcore" }] }, "mounts: must not hide parts of /proc"],
   ])("%s is refused", (_what, keys, words) => {
     const error = failure(() => resolve("a", { a: keys }));
@@ -247,9 +257,21 @@ describe("contradictions", () => {
     [{ limits: { disk: null } }, "limits.inodes (50000) without limits.disk"],
     [{ limits: { memory: "4M", disk: "4M", stack: "8M" } }, "limits.memory (4 MiB) is less than limits.stack (8 MiB)"],
     [{ limits: { addressSpace: "4G" } }, "limits.addressSpace (4 GiB) counts reservations"],
-    [{ network: { mode: "host", comment: "c" } }, 'network.mode "host": the program reaches every service'],
+    [{ network: { mode: "host", comment: "c" } }, "and its abstract sockets where Landlock is older than Linux 6.12"],
     [{ namespaces: { user: "allow", comment: "c" } }, "Landlock is off"],
   ])("%j warns", (keys, words) => expect(resolve("a", { a: keys }).warnings).toEqual([expect.stringContaining(words)]));
+  test("every other capability goes with namespaces.user allow: none of them leads to CAP_SYS_ADMIN", () => {
+    const capabilities = Object.keys(capabilityNumbers).filter((name) => name !== "CAP_SYS_ADMIN");
+    const { policy } = resolve("a", { a: { capabilities, comments: { capabilities: "c" }, namespaces: { user: "allow", comment: "c" } } });
+    expect(policy.capabilities).toEqual(capabilities);
+  });
+  test("the host's network with Landlock off: the warning says that its abstract sockets are reached", () => {
+    const both = { network: { mode: "host", comment: "c" }, namespaces: { user: "allow", comment: "c" } };
+    expect(resolve("a", { a: both }).warnings).toEqual([
+      expect.stringContaining("loopback and abstract sockets included: Landlock, which could keep those from it, is off"),
+      expect.stringContaining("Landlock is off and the masks"),
+    ]);
+  });
   test("who only tightens one of two limits is not warned; who asks for the one out of reach is", () => {
     expect(resolve("a", { a: { limits: { wallTime: "1s", memory: "8M" } } }).warnings).toEqual([]);
     expect(resolve("a", { a: { limits: { cpuTime: "10m" } } }).warnings).toEqual([expect.stringContaining("the wall clock stops")]);

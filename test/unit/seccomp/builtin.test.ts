@@ -120,6 +120,42 @@ describe.each(archs)("built-in rule sets on %s", (arch) => {
       expect(ask(nested, "clone3")).toEqual(allow);
       expect(ask(base, "setns", 3n, 0n)).toEqual(eperm);
     });
+    test("keeps every call that changes mounts from a program whose own user namespace they belong to", () => {
+      const calls = ["mount", "umount2", "pivot_root", "mount_setattr", "open_tree", "move_mount"];
+      for (const name of [...calls, "fsopen", "fsconfig", "fsmount", "fspick", "open_by_handle_at"]) {
+        expect(ask(base, name), name).toEqual(eperm);
+        expect(ask(nested, name), name).toEqual(allow);
+      }
+    });
+    test("hides what is newer than the table, open_tree_attr (467) among it, in whatever sandbox", () => {
+      for (const nr of [467, 468, 600]) {
+        const none = compileFilter(inputFor(arch, "none")).bytes;
+        expect(simulateFilters([base, none], { arch, nr })).toEqual(enosys);
+        expect(simulateFilters([nested, none], { arch, nr })).toEqual(enosys);
+      }
+    });
+    test("keeps the scheduling of PID 1, by number or by user, from the program, and leaves it its own", () => {
+      const junk = 0xffffffff00000000n;
+      for (const filter of [base, nested]) {
+        for (const name of ["sched_setaffinity", "sched_setscheduler", "sched_setparam", "sched_setattr"]) {
+          expect(ask(filter, name, 1n), name).toEqual(eperm);
+          expect(ask(filter, name, junk | 1n), name).toEqual(eperm);
+          for (const pid of [0n, 2n]) expect(ask(filter, name, pid), name).toEqual(allow);
+        }
+        const [nice, io] = ["setpriority", "ioprio_set"];
+        for (const [name, which, user] of [[nice, 0n, 2n] as const, [io, 1n, 3n] as const]) {
+          expect(ask(filter, name, which, 1n), name).toEqual(eperm);
+          expect(ask(filter, name, junk | which, junk | 1n), name).toEqual(eperm);
+          for (const who of [0n, 1n, 1000n]) expect(ask(filter, name, user, who), name).toEqual(eperm);
+          for (const who of [0n, 2n]) expect(ask(filter, name, which, who), name).toEqual(allow);
+          expect(ask(filter, name, which + 1n, 0n), name).toEqual(allow);
+        }
+      }
+    });
+    test("keeps the CPU clock running", () => {
+      for (const option of [31n, 32n, 0xffffffff0000001fn, 0xffffffff00000020n]) expect(ask(base, "prctl", option)).toEqual(eperm);
+      for (const option of [15n, 30n, 33n, 38n]) expect(ask(base, "prctl", option)).toEqual(allow);
+    });
     test("holds under the rule set that allows everything", () => {
       const none = compileFilter(inputFor(arch, "none")).bytes;
       const nr = numbers["ioctl"] ?? -1;

@@ -144,13 +144,12 @@ describe("order", () => {
     expect(outcome(input({}, rules), 39, [5n]).data).toBe(2);
   });
   test("capabilities and user namespaces lift what needs them", () => {
-    const mount = (grant: Partial<FilterInput>) => outcome({ ...input({}), ...grant }, 165).action;
-    expect([mount({}), mount({ capabilities: ["CAP_SYS_ADMIN"] }), mount({ userNamespaces: "allow" })]).toEqual([
-      "errno",
-      "allow",
-      "allow",
-    ]);
-    expect(mount({ capabilities: ["CAP_NET_ADMIN"] })).toBe("errno");
+    const after = (nr: number, grant: Partial<FilterInput>) => outcome({ ...input({}), ...grant }, nr).action;
+    const [mount, sethostname] = [165, 170];
+    const admin = { capabilities: ["CAP_SYS_ADMIN"] };
+    expect([after(sethostname, {}), after(sethostname, admin)]).toEqual(["errno", "allow"]);
+    expect(after(sethostname, { capabilities: ["CAP_NET_ADMIN"] })).toBe("errno");
+    expect([after(mount, {}), after(mount, admin), after(mount, { userNamespaces: "allow" })]).toEqual(["errno", "errno", "allow"]);
   });
 });
 

@@ -49,6 +49,8 @@ describe("explainSyscall", () => {
   });
   test("knows what an architecture lacks, and refuses names that none has", () => {
     expect(explainSyscall({ ...input, arch: "aarch64" }, "open")).toMatchObject([{ action: "errno:ENOSYS", origin: "unknown" }]);
+    const none = { ...input, arch: "aarch64", seccomp: { ...noRules, ruleSets: ["none"] } } as const;
+    expect(explainSyscall(none, "open")).toMatchObject([{ action: "errno:ENOSYS", origin: "unknown" }]);
     expect(() => explainSyscall(input, "opne")).toThrow(
       expect.objectContaining({ code: "usage", message: expect.stringContaining("'opne'") }),
     );
