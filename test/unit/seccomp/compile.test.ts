@@ -144,12 +144,12 @@ describe("order", () => {
     expect(outcome(input({}, rules), 39, [5n]).data).toBe(2);
   });
   test("capabilities and user namespaces lift what needs them", () => {
-    const after = (nr: number, grant: Partial<FilterInput>) => outcome({ ...input({}), ...grant }, nr).action;
+    const answer = (nr: number, grant: Partial<FilterInput>) => outcome({ ...input({}), ...grant }, nr).action;
     const [mount, sethostname] = [165, 170];
     const admin = { capabilities: ["CAP_SYS_ADMIN"] };
-    expect([after(sethostname, {}), after(sethostname, admin)]).toEqual(["errno", "allow"]);
-    expect(after(sethostname, { capabilities: ["CAP_NET_ADMIN"] })).toBe("errno");
-    expect([after(mount, {}), after(mount, admin), after(mount, { userNamespaces: "allow" })]).toEqual(["errno", "errno", "allow"]);
+    expect([answer(sethostname, {}), answer(sethostname, admin)]).toEqual(["errno", "allow"]);
+    expect(answer(sethostname, { capabilities: ["CAP_NET_ADMIN"] })).toBe("errno");
+    expect([answer(mount, {}), answer(mount, admin), answer(mount, { userNamespaces: "allow" })]).toEqual(["errno", "errno", "allow"]);
   });
 });
 
