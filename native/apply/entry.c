@@ -146,6 +146,9 @@ int apply_entry(struct apply *apply)
 		return view_fail(view, APPLY_STAGE_CREATE, -EINVAL);
 	if (type == ENTRY_TYPE_DIRECTORY)
 		return make_directory(apply, depth, name);
+	r = view_forget(view, depth, name);
+	if (r < 0)
+		return r;
 	if (type == ENTRY_TYPE_FILE)
 		return make_file(apply, depth, name);
 	return type == ENTRY_TYPE_HARDLINK ? apply_hardlink(apply, depth, name) : make_node(apply, depth, name);

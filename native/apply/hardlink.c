@@ -4,10 +4,15 @@
  * link to a link is a link to that very link. A target that only a lower layer has is copied up first, as overlayfs does.
  */
 #include "apply.h"
+
+#include <stdio.h>
+
 #include "meta.h"
 #include "sys.h"
 #include "tree.h"
 #include "util.h"
+
+#define BETWEEN ".wh..belljar"
 
 static int copy_node(struct view *view, int from, int parent, const char *name, const struct stat *status)
 {
@@ -114,15 +119,15 @@ static int link_over(struct view *view, int parent, const char *target, int own,
 		return 0;
 	if (errno != EEXIST)
 		return view_fail(view, APPLY_STAGE_LINK, -errno);
-	/* Taking the old one away must not take the target. */
 	if (is_same(parent, target, own, name))
 		return 1;
-	r = view_truncate(view, 0);
-	if (r == 0)
-		r = tree_remove(own, name);
+	/* What goes may be the very directory that holds the target. No image can have a file of the name in between. */
+	if (linkat(parent, target, own, BETWEEN, 0) < 0)
+		return view_fail(view, APPLY_STAGE_LINK, -errno);
+	r = tree_remove(own, name);
 	if (r < 0)
 		return view_fail(view, APPLY_STAGE_REMOVE, r);
-	return linkat(parent, target, own, name, 0) < 0 ? view_fail(view, APPLY_STAGE_LINK, -errno) : 0;
+	return renameat(own, BETWEEN, own, name) < 0 ? view_fail(view, APPLY_STAGE_LINK, -errno) : 0;
 }
 
 int apply_hardlink(struct apply *apply, uint32_t depth, const char *name)
@@ -135,6 +140,9 @@ int apply_hardlink(struct apply *apply, uint32_t depth, const char *name)
 	CLEANUP_FD int parent = -1;
 	int r = own < 0 ? -errno : find_target(apply, &parent, &target);
 
+	/* No level may outlive what it stands for; and with the levels left, the directory has its time back. */
+	if (r == 0)
+		r = view_truncate(view, 0);
 	if (r == 0 && fstat(own, &status) < 0)
 		r = -errno;
 	if (r < 0)
@@ -143,7 +151,6 @@ int apply_hardlink(struct apply *apply, uint32_t depth, const char *name)
 	if (r < 0)
 		return r;
 	apply->done.files += r == 0;
-	/* Looking for the target may have left the level of this directory, with its time put back: once more, then. */
 	times[1] = status.st_mtim;
 	return futimens(own, times) < 0 ? view_fail(view, APPLY_STAGE_TIMES, -errno) : 0;
 }

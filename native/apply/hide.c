@@ -78,6 +78,36 @@ static int hide_all(struct view *view, uint32_t depth)
 	return 0;
 }
 
+/*
+ * Nothing is below an opaque directory any more, so overlayfs takes it for a plain one and lists whiteouts inside as what they are:
+ * those of this layer that were made before the mark came have to go. Times of directories on the way stay.
+ */
+static int purge_whiteouts(int directory)
+{
+	struct tree_names names = { .fd = directory };
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
+	struct stat status;
+	const char *name;
+	int r;
+
+	if (fstat(directory, &status) < 0 || lseek(directory, 0, SEEK_SET) < 0)
+		return -errno;
+	times[1] = status.st_mtim;
+	while ((r = tree_next(&names, &name)) > 0) {
+		if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		if (meta_is_whiteout(&status) && unlinkat(directory, name, 0) < 0)
+			return -errno;
+		if (!S_ISDIR(status.st_mode))
+			continue;
+		CLEANUP_FD int below = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		r = below < 0 ? -errno : purge_whiteouts(below);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? r : futimens(directory, times) < 0 ? -errno : 0;
+}
+
 /* mark: the directory replaces something else; say so even where no lower directory would show through. */
 int view_cut(struct view *view, uint32_t depth, bool mark)
 {
@@ -94,7 +124,8 @@ int view_cut(struct view *view, uint32_t depth, bool mark)
 		return r;
 	if (depth > 0 && fsetxattr(level->upper, META_OPAQUE, "y", 1, 0) == 0) {
 		memset(level->live, 0, sizeof(level->live));
-		return 0;
+		r = purge_whiteouts(level->upper);
+		return r < 0 ? view_fail(view, APPLY_STAGE_OPAQUE, r) : 0;
 	}
 	if (depth > 0 && errno != EOPNOTSUPP)
 		return view_fail(view, APPLY_STAGE_OPAQUE, -errno);

@@ -298,6 +298,11 @@ static bool is_level(const struct view *view, uint32_t depth, const char *name)
 	       memcmp(view->path + level->name_at, name, length) == 0;
 }
 
+int view_forget(struct view *view, uint32_t depth, const char *name)
+{
+	return is_level(view, depth + 1, name) ? view_truncate(view, depth) : 0;
+}
+
 /* One step down from *depth. 1: a link was put into view->link, its length in *ret_link. */
 static int step(struct view *view, const char *name, bool create, uint32_t *depth, size_t *ret_link)
 {

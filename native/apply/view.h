@@ -61,6 +61,8 @@ int view_open(struct view *view, int root);
 int view_close(struct view *view);
 /* Leaves all levels deeper than this one. */
 int view_truncate(struct view *view, uint32_t depth);
+/* Leaves the level of a name in the directory of a level, if it is one: something else takes its place. */
+int view_forget(struct view *view, uint32_t depth, const char *name);
 /* The level of the directory `path`; links are followed. create: what is missing is made. -ENOENT, -ENOTDIR, -ELOOP. */
 int view_walk(struct view *view, const char *path, bool create, uint32_t *ret_depth);
 /* What the merged view has under a name in the directory of a level. The caller closes found.upper. */

@@ -127,6 +127,10 @@ describe("what the layers say is what a mount shows", () => {
       archive(file("d/.wh.1"), file("d/4")),
       archive(file("d/.wh.2"), file("d/1", "again")),
     ],
+    "whiteouts in a directory that becomes opaque afterwards": [
+      archive(directory("b/b/c"), file("b/d")),
+      archive(file("b/b/.wh.c"), file("b/.wh.d"), file("b/e"), file(".wh..wh..opq")),
+    ],
     "one layer alone": [archive(directory("d", 0o1777), file("d/s", "x", { mode: 0o4755 }))],
   };
   for (const [what, layers] of Object.entries(stacks)) {
