@@ -1,15 +1,20 @@
 import { isatty } from "node:tty";
 import { BelljarError } from "../policy/errors.ts";
-import { optionsOf } from "./commands/arguments.ts";
+import { helpWanted, optionsOf } from "./commands/arguments.ts";
 import { runCommand } from "./commands/run.ts";
+import { type CommandLine, findCommand } from "./commands/words.ts";
 import { errorText, painter, toBelljarError, wantsColour } from "./output/human.ts";
 import { errorDocument } from "./output/json.ts";
-import { writeStderr, writeStdout } from "./output/streams.ts";
+import { isReaderGone, writeStderr, writeStdout } from "./output/streams.ts";
+import { checkArgumentBytes } from "./run/raw-text.ts";
 
 /** Ours, not the program's: refused, failed or misused. */
 const ownFailure = 125;
 /** Found, but it cannot be executed. */
 const notExecutable = 126;
+const notFound = 127;
+/** 128 + SIGPIPE. */
+const brokenPipe = 141;
 
 function checkPlatform(): void {
   const machine = process.arch === "x64" || process.arch === "arm64";
@@ -20,26 +25,35 @@ function checkPlatform(): void {
   );
 }
 
-async function dispatch(args: readonly string[]): Promise<number> {
+async function dispatch({ word, rest }: CommandLine): Promise<number> {
   checkPlatform();
-  const [command, ...rest] = args;
+  checkArgumentBytes(rest);
   // The one command whose start-up time is part of what it is for: nothing that others need is loaded.
-  if (command === "run" && !optionsOf(rest).has("help")) return runCommand(rest);
+  if (word === "run" && !helpWanted(rest)) return runCommand(rest);
   const { otherCommand } = await import("./commands/cli.ts");
-  return otherCommand(args);
+  return otherCommand(word, rest);
 }
 
-async function fail(thrown: unknown, args: readonly string[]): Promise<number> {
+const statuses: Readonly<Record<string, number>> = { "start-failed": notExecutable, "command-not-found": notFound };
+
+async function fail(thrown: unknown, { word, rest }: CommandLine): Promise<number> {
+  // As a program does that SIGPIPE ends: whoever closed the pipe knows already.
+  if (isReaderGone(thrown)) return brokenPipe;
   const error = toBelljarError(thrown);
-  const json = args[0] === "run" ? optionsOf(args.slice(1)).has("json") : args.includes("--json");
-  if (json) await writeStdout(errorDocument(error));
-  else writeStderr(errorText(error, painter(wantsColour({ isTTY: isatty(2) }, process.env))));
+  const json = word === "run" ? optionsOf(rest).has("json") : rest.includes("--json");
+  const said =
+    json &&
+    (await writeStdout(errorDocument(error)).then(
+      () => true,
+      () => false,
+    ));
+  if (!said) writeStderr(errorText(error, painter(wantsColour({ isTTY: isatty(2) }, process.env))));
   if (process.env["BELLJAR_DEBUG"]) writeStderr(`${error.stack}\n${String((error.cause as Error | undefined)?.stack ?? "")}\n`);
-  return error.code === "start-failed" ? notExecutable : ownFailure;
+  return statuses[error.code] ?? ownFailure;
 }
 
-const args = process.argv.slice(2);
+const line = findCommand(process.argv.slice(2));
 // No top-level await: the command is bundled as CommonJS, which V8 can keep compiled.
-dispatch(args)
-  .catch((error: unknown) => fail(error, args))
+dispatch(line)
+  .catch((error: unknown) => fail(error, line))
   .then((code) => process.exit(code));

@@ -2,6 +2,8 @@
 // Becomes dist/belljar.js: runs the bundled command beside it, compiled already where the build could keep what V8 compiled. V8 refuses a cache of another
 // version or other flags by itself, and then compiles. Plain CommonJS, since Node's loader of ES modules costs milliseconds of its own.
 "use strict";
+// Before all else: otherwise SIGUSR1 makes Node listen for debuggers, and whoever may connect then runs code as the caller.
+process.on("SIGUSR1", () => {});
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { Script } = require("node:vm");

@@ -1,8 +1,9 @@
 import { parseArgs } from "node:util";
 import { BelljarError } from "../../policy/errors.ts";
 import { nearestName } from "../../policy/profile/index.ts";
+import { limitNames } from "../../policy/profile/types.ts";
 import { quoted } from "../output/terminal.ts";
-import { type OptionSpec, runOptions } from "./run-options.ts";
+import { limitOption, type OptionSpec, runOptions } from "./run-options.ts";
 
 export interface GivenOption {
   readonly name: string;
@@ -18,6 +19,7 @@ export interface GivenArguments {
 }
 
 const reading = "reading options";
+const limitOptions: ReadonlySet<string> = new Set(limitNames.map(limitOption));
 
 function unknownOption(name: string, options: readonly OptionSpec[]): BelljarError {
   const names = options.map((option) => option.name);
@@ -58,7 +60,7 @@ export function readArguments(args: readonly string[], options: readonly OptionS
     if (option.value === undefined && token.value !== undefined) {
       throw new BelljarError("usage", `${reading}: ${quoted(token.rawName)}: takes no value`);
     }
-    if (option.value !== undefined) checkValue(token.rawName, option.value, token);
+    if (option.value !== undefined) checkValue(token.rawName, option, token);
     given.push({ name: token.name, value: token.value ?? null });
   }
   return { options: given, command: [] };
@@ -74,14 +76,25 @@ export function optionsOf(args: readonly string[], options: readonly OptionSpec[
   return names;
 }
 
+/** Whether `run` is asked for its help and nothing else. A switch with a value (`--help=no`) is left to be refused. */
+export function helpWanted(args: readonly string[]): boolean {
+  for (const token of tokensOf(args, runOptions)) {
+    if (token.kind !== "option") return false;
+    if (token.name === "help" && token.value === undefined) return true;
+  }
+  return false;
+}
+
 function checkValue(
   rawName: string,
-  wanted: string,
+  { name, value: wanted = "" }: OptionSpec,
   token: { readonly value?: string | undefined; readonly inlineValue?: boolean | undefined },
 ): void {
   const { value, inlineValue } = token;
-  if (value === undefined || (!inlineValue && value.length > 1 && value.startsWith("-"))) {
-    const hint = value === undefined ? `write ${rawName} ${wanted}` : `a value that begins with '-' is written ${rawName}=${value}`;
-    throw new BelljarError("usage", `${reading}: ${quoted(rawName)}: needs a value (${wanted})`, { hint });
-  }
+  const missing = (hint: string) => new BelljarError("usage", `${reading}: ${quoted(rawName)}: needs a value (${wanted})`, { hint });
+  if (value === undefined || value === "--") throw missing(`write ${rawName} ${wanted}`);
+  if (!inlineValue && value.length > 1 && value.startsWith("-"))
+    throw missing(`a value that begins with '-' is written ${rawName}=${value}`);
+  // Nothing is called "": a variable of a script that was not set. A limit says itself what it takes.
+  if (value === "" && !limitOptions.has(name)) throw missing("it is empty: was a variable of your shell not set?");
 }

@@ -1,15 +1,6 @@
 import type { Argv } from "yargs";
-import type { Arch } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
-import {
-  builtinProfiles,
-  diffPolicies,
-  explainProfile,
-  parseProfile,
-  parseSet,
-  type ResolveResult,
-  resolveProfile,
-} from "../../policy/profile/index.ts";
+import { diffPolicies, explainProfile } from "../../policy/profile/index.ts";
 import { dumpPlan } from "../../policy/wire/index.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
@@ -17,71 +8,19 @@ import { warningText } from "../output/human.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
 import { table } from "../output/table.ts";
-import { printable, printableLines } from "../output/terminal.ts";
+import { printableLines } from "../output/terminal.ts";
 import { filterInputOf } from "../run/filters.ts";
 import type { RunInput } from "../run/input.ts";
 import { prepareRun } from "../run/prepare.ts";
-import { loadProfile, userProfileNames } from "../run/profiles.ts";
+import { loadProfile } from "../run/profiles.ts";
 import type { Finish } from "./cli.ts";
-
-const arch: Arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-
-const overridesFrom = (set: readonly string[]) => set.map((text) => ({ ...parseSet(text), origin: `option --set ${text}` }));
-const resolveFrom = (reference: string, set: readonly string[] = []): ResolveResult =>
-  resolveProfile(reference, { load: loadProfile, overrides: overridesFrom(set) });
-
-interface Listed {
-  readonly name: string;
-  readonly kind: "built-in" | "user";
-  readonly description: string | null;
-  readonly error: string | null;
-}
-
-function listed(name: string, kind: Listed["kind"]): Listed {
-  try {
-    const { file, text } = loadProfile(name, null);
-    return { name, kind, description: parseProfile(text, file).description ?? "", error: null };
-  } catch (error) {
-    return { name, kind, description: null, error: (error as Error).message };
-  }
-}
-
-async function list(json: boolean): Promise<number> {
-  const builtin = Object.keys(builtinProfiles);
-  // A user's profile of a built-in name can only be reached as a file: the name means the built-in one.
-  const own = userProfileNames().filter((name) => !builtin.includes(name));
-  const rows = [...builtin.map((name) => listed(name, "built-in")), ...own.map((name) => listed(name, "user"))];
-  if (json) await writeStdout(factsDocument(rows));
-  else await writeStdout(table(rows.map(({ name, kind, description, error }) => [name, kind, error ?? description ?? ""])));
-  return 0;
-}
+import { arch, check, list, overridesFrom, resolveFrom } from "./profile-check.ts";
 
 async function show(reference: string, resolved: boolean, set: readonly string[]): Promise<number> {
   if (!resolved && set.length > 0) throw new BelljarError("usage", "reading options: '--set': needs --resolved");
   if (resolved) await writeStdout(factsDocument(resolveFrom(reference, set).policy));
   else await writeStdout(`${printableLines(loadProfile(reference, null).text.trimEnd())}\n`);
   return 0;
-}
-
-async function check(references: readonly string[], json: boolean): Promise<number> {
-  const rows = references.map((reference) => {
-    try {
-      const { warnings, digest } = resolveFrom(reference);
-      return { reference, ok: true, digest, warnings, error: null };
-    } catch (error) {
-      if (!(error instanceof BelljarError)) throw error;
-      return { reference, ok: false, digest: null, warnings: [], error: { code: error.code, message: error.message, hint: error.hint } };
-    }
-  });
-  if (json) await writeStdout(factsDocument(rows));
-  else {
-    for (const { reference, warnings, error } of rows) {
-      await writeStdout(error === null ? `${printable(reference)}: ok\n` : `${printable(reference)}: ${printableLines(error.message)}\n`);
-      for (const warning of warnings) await writeStdout(`${printable(reference)}: warning: ${printable(warning)}\n`);
-      if (error?.hint) await writeStdout(`${printable(reference)}: hint: ${printable(error.hint)}\n`);
-    }
-  }
-  return rows.every(({ ok }) => ok) ? 0 : 1;
 }
 
 async function explain(
@@ -168,25 +107,47 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
   const json = (y: Argv) => y.option("json", { type: "boolean", default: false, describe: "print JSON" });
   const set = (y: Argv) =>
     y.option("set", { type: "string", array: true, nargs: 1, default: [], describe: "PATH=VALUE: override a field" });
+  const shows = (y: Argv, example: string) => y.example(example, "");
   const profile = (y: Argv) => y.positional("profile", { type: "string", demandOption: true, describe: "name or file" });
   return parser
-    .command("ls", "list profiles", json, async (argv) => finish(await list(argv["json"] === true)))
+    .command(
+      "ls",
+      "list profiles",
+      (y) => shows(json(y), "belljar profile ls"),
+      async (argv) => finish(await list(argv["json"] === true)),
+    )
     .command(
       "show <profile>",
       "print a profile as written, or resolved",
-      (y) => json(set(profile(y))).option("resolved", { type: "boolean", default: false, describe: "with every field, in base units" }),
+      (y) =>
+        shows(json(set(profile(y))), "belljar profile show judge --resolved").option("resolved", {
+          type: "boolean",
+          default: false,
+          describe: "with every field, in base units",
+        }),
       async (argv) => finish(await show(String(argv["profile"]), argv["resolved"] === true, words(argv["set"]))),
     )
     .command(
       "check <profiles..>",
       "check profiles; status 1 when one is invalid",
-      (y) => json(y).positional("profiles", { type: "string", array: true, demandOption: true, describe: "names or files" }),
+      (y) =>
+        shows(json(y), "belljar profile check ./mine.json").positional("profiles", {
+          type: "string",
+          array: true,
+          demandOption: true,
+          describe: "names or files",
+        }),
       async (argv) => finish(await check(words(argv["profiles"]), argv["json"] === true)),
     )
     .command(
       "explain <profile>",
       "say what holds and which file or option set it",
-      (y) => json(set(profile(y))).option("syscall", { type: "string", describe: "say what happens to a system call" }),
+      (y) =>
+        shows(json(set(profile(y))), "belljar profile explain strict --syscall openat").option("syscall", {
+          type: "string",
+          nargs: 1,
+          describe: "say what happens to a system call",
+        }),
       async (argv) =>
         finish(
           await explain(String(argv["profile"]), {
@@ -199,14 +160,19 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
     .command(
       "diff <profile> <other>",
       "show the fields in which two profiles differ",
-      (y) => json(profile(y)).positional("other", { type: "string", demandOption: true, describe: "name or file" }),
+      (y) =>
+        shows(json(profile(y)), "belljar profile diff default judge").positional("other", {
+          type: "string",
+          demandOption: true,
+          describe: "name or file",
+        }),
       async (argv) => finish(await diff(String(argv["profile"]), String(argv["other"]), argv["json"] === true)),
     )
     .command(
       "compile <profile> [command..]",
       "compile the plan of a run on this host, without running it",
       (y) =>
-        json(set(profile(y)))
+        shows(json(set(profile(y))), "belljar profile compile judge --dump -- python3 a.py")
           .positional("command", { type: "string", array: true, describe: "program and arguments [true]" })
           .option("dump", { type: "boolean", default: false, describe: "print the whole plan as JSON, filters disassembled" }),
       async (argv) =>

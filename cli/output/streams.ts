@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { BelljarError } from "../../policy/errors.ts";
 
 const retryMs = 5;
 const retries = 200;
@@ -21,10 +22,35 @@ export function writeStderr(text: string): void {
   }
 }
 
-/** Writes to standard output and waits until all of it has been handed over; a closed pipe ends quietly. */
+/** Errors of a reader that has closed its end: the command ends as SIGPIPE would end it, and says nothing. */
+const readerGone = new WeakSet<object>();
+export const isReaderGone = (error: unknown): boolean => typeof error === "object" && error !== null && readerGone.has(error);
+
+function lost(cause: NodeJS.ErrnoException): BelljarError {
+  const reason = cause.code === "ENOSPC" ? "no space left on the device" : (cause.code ?? cause.message);
+  const error = new BelljarError("file-unwritable", `writing to standard output: ${reason}`, { cause });
+  if (cause.code === "EPIPE") readerGone.add(error);
+  return error;
+}
+
+/**
+ * Writes to standard output and waits until all of it has been handed over. Throws BelljarError `file-unwritable` when it is
+ * lost: no status may say that all went well then.
+ */
 export async function writeStdout(text: string): Promise<void> {
-  await new Promise<void>((resolve) => {
-    process.stdout.on("error", () => resolve());
-    process.stdout.write(text, () => resolve());
-  });
+  const { stdout } = process;
+  let onError: (error: Error) => void = () => undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      onError = reject;
+      stdout.on("error", onError);
+      stdout.write(text, (error) => (error ? reject(error) : resolve()));
+    });
+  } catch (error) {
+    // The stream may speak of the same failure again, later.
+    stdout.on("error", () => undefined);
+    throw lost(error as NodeJS.ErrnoException);
+  } finally {
+    stdout.off("error", onError);
+  }
 }

@@ -5,10 +5,20 @@ import { quoted } from "../output/terminal.ts";
 /** Where files are copied into and out of; the plan's work folder. */
 export const workFolder = "/work";
 
-/** A host path as the plan wants it: absolute, without `.`, `..` and double slashes. Links are not followed here. */
+/**
+ * A host path as the plan wants it: absolute, without `.`, `..` and double slashes. Links are not followed here. The current
+ * folder, which may have been deleted, is asked for only where a relative path needs it. Throws BelljarError `usage`.
+ */
 export function absoluteHostPath(path: string): string {
   if (path.includes("\0")) throw new BelljarError("usage", `checking paths: ${quoted(path)}: a path cannot contain a NUL character`);
-  return resolve(path);
+  try {
+    return resolve(path);
+  } catch (cause) {
+    throw new BelljarError("usage", `checking paths: ${quoted(path)}: is relative, and the current folder has been deleted`, {
+      cause,
+      hint: "change to a folder that exists, or write an absolute path",
+    });
+  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { configHome } from "../host/config.ts";
 import { validText } from "../output/json.ts";
 import { quoted } from "../output/terminal.ts";
 import { reasonOf } from "./files.ts";
+import { absoluteHostPath } from "./paths.ts";
 
 /** Larger profiles are refused by the parser anyway; this much is read to find out. */
 const maxProfileBytes = 1024 * 1024 + 1;
@@ -36,6 +37,9 @@ export function userProfileNames(): readonly string[] {
   }
 }
 
+/** Where the user's profile of that name lies; for names of {@link userProfileNames}. */
+export const userProfilePath = (name: string): string => join(userProfileFolder() ?? "", `${name}.json`);
+
 /** Bounded, and without waiting for a fifo; "" for an empty file. */
 function readProfile(path: string): string {
   const descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -64,18 +68,18 @@ export function loadProfile(reference: string, fromFile: string | null): LoadedP
   const builtin = isFile ? null : loadBuiltin(reference);
   if (builtin !== null) return builtin;
   const folder = userProfileFolder();
-  if (!isFile && (folder === null || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(reference))) throw notFound(reference);
-  const base = fromFile === null || fromFile.startsWith(builtinPrefix) ? process.cwd() : dirname(fromFile);
-  const path = isFile ? resolve(base, reference) : join(folder ?? "", `${reference}.json`);
+  if (!isFile && (folder === null || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(reference))) throw notFound(reference, fromFile);
+  const beside = fromFile === null || fromFile.startsWith(builtinPrefix) ? null : dirname(fromFile);
+  const fromFolder = () => (beside === null ? absoluteHostPath(reference) : resolve(beside, reference));
+  const path = isFile ? fromFolder() : userProfilePath(reference);
   try {
     return { file: path, text: readProfile(path) };
   } catch (error) {
     const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-    if (missing && !isFile) throw notFound(reference);
-    const from = fromFile === null ? "" : ` (extended by ${quoted(fromFile)})`;
+    if (missing && !isFile) throw notFound(reference, fromFile);
     throw new BelljarError(
       missing ? "profile-not-found" : "profile-unreadable",
-      `${loading}: ${quoted(reference)}: ${reasonOf(error)}${from}`,
+      `${loading}: ${quoted(reference)}: ${reasonOf(error)}${extendedBy(fromFile)}`,
       {
         cause: error,
       },
@@ -83,12 +87,14 @@ export function loadProfile(reference: string, fromFile: string | null): LoadedP
   }
 }
 
-function notFound(reference: string): BelljarError {
+const extendedBy = (fromFile: string | null): string => (fromFile === null ? "" : ` (extended by ${quoted(fromFile)})`);
+
+function notFound(reference: string, fromFile: string | null): BelljarError {
   const names = [...Object.keys(builtinProfiles), ...userProfileNames()];
   const guess = nearestName(reference, names);
   return new BelljarError(
     "profile-not-found",
-    `${loading}: ${quoted(reference)}: no built-in profile and none in ${userProfileFolder() ?? "a profile folder"}`,
+    `${loading}: ${quoted(reference)}: no built-in profile and none in ${userProfileFolder() ?? "a profile folder"}${extendedBy(fromFile)}`,
     {
       hint: guess === null ? `known profiles: ${names.join(", ")}; a file is named with a slash or .json` : `did you mean '${guess}'?`,
     },
