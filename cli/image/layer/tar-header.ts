@@ -66,7 +66,7 @@ function checksumHolds(block: Buffer): boolean {
     high -= byte >> 7;
   }
   unsigned += 8 * space;
-  const stored = tarNumber(block, { at: 148, length: 8, what: "checksum" });
+  const stored = Number.parseInt(block.toString("latin1", 148, 156).replace(/[\0 ]+$/, ""), 8);
   return stored === unsigned || stored === unsigned - 256 * high;
 }
 
