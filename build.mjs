@@ -59,6 +59,18 @@ export const addonPath = (path) => ({
   },
 });
 
+/** Bundled, yargs would ask for the current folder while it is loaded, and fail where that has been deleted. It needs no folder at all. */
+const yargsFolder = {
+  name: "yargs-folder",
+  setup({ onLoad }) {
+    onLoad({ filter: /\/yargs\/lib\/platform-shims\/esm\.mjs$/ }, ({ path: source }) => {
+      const text = readFileSync(source, "utf8");
+      const contents = text.replace("mainFilename || process.cwd()", 'mainFilename || "/"');
+      return contents === text ? { errors: [{ text: `${source} no longer asks for the current folder` }] } : { contents };
+    });
+  },
+};
+
 const bundling = {
   absWorkingDir: root,
   bundle: true,
@@ -66,7 +78,7 @@ const bundling = {
   target: "node20.19",
   minifySyntax: true,
   legalComments: "eof",
-  plugins: [addonPath("../native/seccomp-ts-bindings/build/seccomp.node")],
+  plugins: [addonPath("../native/seccomp-ts-bindings/build/seccomp.node"), yargsFolder],
   write: false,
   logLevel: "warning",
 };

@@ -1,10 +1,11 @@
 import { BelljarError } from "../../policy/errors.ts";
-import { parseSet } from "../../policy/profile/index.ts";
+import { parseSet, refuseBareDuration } from "../../policy/profile/index.ts";
 import { limitNames } from "../../policy/profile/types.ts";
 import { parseSize } from "../../policy/units.ts";
 import { quoted } from "../output/terminal.ts";
 import type { FileInRequest, FileOutRequest, Override, RunInput, VolumeRequest } from "../run/input.ts";
 import { absoluteHostPath } from "../run/paths.ts";
+import { checkVariableBytes } from "../run/raw-text.ts";
 import type { GivenArguments, GivenOption } from "./arguments.ts";
 import { limitOption } from "./run-options.ts";
 
@@ -63,6 +64,7 @@ export function parseEnv(text: string, environment: Readonly<Record<string, stri
   if (equals === 0 || text === "") throw usage("--env", text, "has no name before '='");
   if (equals > 0) return [text.slice(0, equals), text.slice(equals + 1)];
   const value = environment[text];
+  if (value !== undefined) checkVariableBytes(text, value);
   return value === undefined ? null : [text, value];
 }
 
@@ -78,7 +80,10 @@ function override({ name, value }: GivenOption): Override | null {
   if (value === null) return null;
   const origin = `option --${name}`;
   const limit = limitByOption.get(name);
-  if (limit !== undefined) return { path: `limits.${limit}`, value: limitValue(limit, value), origin };
+  if (limit !== undefined) {
+    refuseBareDuration(`limits.${limit}`, value, `--${name}`);
+    return { path: `limits.${limit}`, value: limitValue(limit, value), origin };
+  }
   if (name === "set") return { ...parseSet(value), origin: `option --set ${value}` };
   if (name === "network") return { path: "network.mode", value, origin };
   if (name !== "rootfs") return null;
@@ -141,7 +146,7 @@ export function runInputFrom(
     volumes: all("volume").map(parseVolume),
     filesIn: all("in").map(parseFileIn),
     filesOut: all("out").map(parseFileOut),
-    outMaxBytes: outMax === null ? null : parseSize(outMax),
+    outMaxBytes: outMax === null ? null : parseSize(outMax, "reading options: '--out-max'", { min: 1 }),
     stdin: "pump",
     capture: presentation.json,
   };

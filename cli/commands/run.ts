@@ -7,12 +7,13 @@ import { loadConfig } from "../host/config.ts";
 import { outputsText, painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
 import { runDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
-import { prepareRun } from "../run/prepare.ts";
-import { checkReportFile, writeReport } from "../run/report-file.ts";
+import { type PreparedRun, prepareRun } from "../run/prepare.ts";
+import { openReportFile } from "../run/report-file.ts";
 import { runSession, type SessionResult } from "../run/session.ts";
+import { type NamedPath, refuseSharedFiles } from "../run/shared-files.ts";
 import { openStreams } from "../run/streams.ts";
 import { readArguments } from "./arguments.ts";
-import { runInputFrom } from "./run-input.ts";
+import { type Presentation, runInputFrom } from "./run-input.ts";
 import { runOptions } from "./run-options.ts";
 
 /** Ours, not the program's. */
@@ -39,18 +40,39 @@ function exitStatus({ report, signal }: SessionResult): number {
   return incomplete ? ownFailure : exitCodeFor(report, { cancelSignal: signal === null ? undefined : constants.signals[signal] });
 }
 
+/** Every host file that a run reads or writes, each for one use. */
+function checkHostFiles(given: Presentation, { plan, scriptPath, profileFiles }: PreparedRun): void {
+  const named = (use: string, path: string | null): readonly NamedPath[] => (path === null ? [] : [{ use, path }]);
+  refuseSharedFiles(
+    [
+      ...named("'--stdin'", given.stdin),
+      ...plan.exec.filesIn.flatMap(({ hostPath }) => named("'--in'", hostPath)),
+      ...named("the command", scriptPath),
+      ...profileFiles.flatMap((path) => named("the profile", path)),
+    ],
+    [
+      ...named("'--stdout'", given.stdout),
+      ...named("'--stderr'", given.stderr),
+      ...named("'--report'", given.report),
+      ...plan.exec.filesOut.flatMap(({ hostPath }) => named("'--out'", hostPath)),
+    ],
+  );
+}
+
 /** `belljar run`: from its arguments to the exit status. Throws BelljarError for what is wrong on our side before the start. */
 export async function runCommand(args: readonly string[]): Promise<number> {
   const { input, presentation } = runInputFrom(readArguments(args, runOptions), process.env);
   checkTerminal(input.terminal);
   const config = configAs(presentation.runAs);
-  const reportFile = presentation.report === null ? null : checkReportFile(presentation.report);
   const prepared = await prepareRun(input, { config, environment: process.env });
   const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
   if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
+  checkHostFiles(presentation, prepared);
+  const reportFile = presentation.report === null ? null : openReportFile(presentation.report);
   const streams = openStreams(presentation, input.capture);
   const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
-  if (reportFile !== null) writeReport(reportFile, result.report);
+  reportFile?.write(result.report);
+  reportFile?.close();
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));

@@ -110,6 +110,14 @@ export function becomeOrdinary(options: BecomeOptions = {}): Account | null {
   return account;
 }
 
+function currentFolder(): string {
+  try {
+    return process.cwd();
+  } catch {
+    return "."; // deleted, or beneath a folder that may not be read
+  }
+}
+
 function checkWorkingDirectory(account: Account, wanted: "required" | "any"): void {
   try {
     accessSync(".", constants.X_OK);
@@ -120,7 +128,7 @@ function checkWorkingDirectory(account: Account, wanted: "required" | "any"): vo
       return;
     }
     refuse(
-      `${quoted(account.name)} cannot enter the working directory ${quoted(process.cwd())}`,
+      `${quoted(account.name)} cannot enter the working directory ${quoted(currentFolder())}`,
       `change to a folder that ${account.name} can enter`,
       error,
     );

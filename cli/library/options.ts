@@ -60,7 +60,9 @@ const isContent = (value: unknown) => typeof value === "string" || value instanc
 
 const text: Check = (value) => (typeof value === "string" && value !== "" && !value.includes("\0") ? null : "must be a non-empty string");
 const texts: Check = (value) =>
-  Array.isArray(value) && value.every((word) => typeof word === "string" && !word.includes("\0")) ? null : "must be an array of strings";
+  Array.isArray(value) && value.every((word) => typeof word === "string" && !word.includes("\0"))
+    ? null
+    : "must be an array of strings without NUL characters";
 const oneOf =
   (...words: readonly string[]): Check =>
   (value) =>

@@ -1,4 +1,5 @@
 import { BelljarError } from "../../policy/errors.ts";
+import { formatDuration, formatSize } from "../../policy/units.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { printable, printableLines, quoted } from "./terminal.ts";
 
@@ -45,17 +46,9 @@ export function outputsText(report: RunReport, paint: Paint = plain): string {
 }
 
 const unknown = "not measured";
-const milliseconds = (value: number | null) => (value === null ? unknown : `${value.toFixed(1)} ms`);
+const milliseconds = (value: number | null) => (value === null ? unknown : formatDuration(value));
 const count = (value: number | null) => (value === null ? unknown : String(value));
-
-function bytes(value: number | null): string {
-  if (value === null) return unknown;
-  const units = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
-  let scaled = value;
-  let unit = 0;
-  for (; scaled >= 1024 && unit < units.length - 1; unit++) scaled /= 1024;
-  return `${unit === 0 ? scaled : scaled.toFixed(1)} ${units[unit]}`;
-}
+const bytes = (value: number | null) => (value === null ? unknown : formatSize(value));
 
 /** What `--verbose` adds: usage, and which mechanism held each limit. */
 export function usageText(report: RunReport): string {

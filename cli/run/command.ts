@@ -14,7 +14,7 @@ export interface ResolvedCommand {
 /**
  * Decides what is executed. A host script becomes its interpreter (as its `#!` line, its format or its extension says) and
  * its place in the work folder; everything else is left to be looked up in the sandbox. A file that is copied in under the
- * same name is that copy. Throws BelljarError `start-failed`, `file-unreadable`, `usage`.
+ * same name is that copy. Throws BelljarError `start-failed`, `command-not-found`, `usage`.
  */
 export function resolveCommand(
   input: Pick<RunInput, "command" | "script" | "hostScripts">,
@@ -25,7 +25,8 @@ export function resolveCommand(
   if (path === null) return { argv: input.command, script: null };
   const head = readScriptHead(path);
   if (head === null) {
-    if (input.script !== null) throw fileError("file-unreadable", "reading the script", path, "no such file or directory");
+    // As for a command that is not there, under whatever option it is named: status 127.
+    if (input.script !== null) throw fileError("command-not-found", "reading the script", path, "no such file or directory");
     return { argv: input.command, script: null };
   }
   const name = scriptName(path);

@@ -1,7 +1,8 @@
-import { accessSync, closeSync, constants, fstatSync, openSync, type Stats, statSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, type Stats, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError, type ErrorCode } from "../../policy/errors.ts";
+import { formatSize } from "../../policy/units.ts";
 import { quoted } from "../output/terminal.ts";
 import type { FileInRequest, FileOutRequest, VolumeRequest } from "./input.ts";
 import { absoluteHostPath, workPath } from "./paths.ts";
@@ -36,18 +37,14 @@ export function fileError(code: ErrorCode, doing: string, path: string, cause: u
   return new BelljarError(code, `${doing}: ${quoted(path)}: ${reason}`, typeof cause === "string" ? {} : { cause });
 }
 
-/** Opens a file for reading only to learn what it is; never waits for a fifo's writer. */
+/** What a file is, and whether it can be read; opened only when it is a regular file, for opening others may wait or fail. */
 function readableStatus(path: string, doing: string): Stats {
-  let descriptor: number;
   try {
-    descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const status = statSync(path);
+    if (status.isFile()) closeSync(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    return status;
   } catch (error) {
     throw fileError("file-unreadable", doing, path, error);
-  }
-  try {
-    return fstatSync(descriptor);
-  } finally {
-    closeSync(descriptor);
   }
 }
 
@@ -69,8 +66,36 @@ function refuseTooMany(count: number, doing: string): void {
   if (count > maxFiles) throw new BelljarError("usage", `${doing}: ${count} files are more than the ${maxFiles} that one run takes`);
 }
 
+/** What the work folder holds at most; null: no limit. */
+export interface WorkLimits {
+  readonly disk: number | null;
+  readonly inodes: number | null;
+}
+
+/** tmpfs counts whole pages, and no page is smaller. */
+const pageBytes = 4096;
+const inPages = (bytes: number): number => Math.ceil(bytes / pageBytes) * pageBytes;
+
+/** A limit that the input alone exceeds would end every run as a failure of ours: it is the caller's to raise. */
+function refuseTooLarge(files: readonly { readonly target: string; readonly bytes: number }[], { disk, inodes }: WorkLimits): void {
+  const bytes = files.reduce((sum, file) => sum + inPages(file.bytes), 0);
+  if (disk !== null && bytes > inPages(disk)) {
+    throw new BelljarError("usage", `copying in: ${formatSize(bytes)} of files are more than the disk limit of ${formatSize(disk)}`, {
+      hint: "--disk SIZE (limits.disk) sets another limit; --volume shows files without copying them",
+    });
+  }
+  const folders = new Set<string>();
+  for (const { target } of files) for (let at = dirname(target); at !== "."; at = dirname(at)) folders.add(at);
+  const count = files.length + folders.size;
+  if (inodes !== null && count > inodes) {
+    throw new BelljarError("usage", `copying in: ${count} files and folders are more than the limit of ${inodes}`, {
+      hint: "--inodes N (limits.inodes) sets another limit; --volume shows files without copying them",
+    });
+  }
+}
+
 /** Checks what is to be copied in, before anything starts. Throws BelljarError `file-unreadable` or `usage`. */
-export function checkFilesIn(requests: readonly FileInRequest[]): RunRequest["filesIn"] {
+export function checkFilesIn(requests: readonly FileInRequest[], limits: WorkLimits = { disk: null, inodes: null }): RunRequest["filesIn"] {
   refuseTooMany(requests.length, "copying in");
   const files = requests.map(({ hostPath, target }) => {
     const status = readableStatus(hostPath, "copying in");
@@ -86,13 +111,15 @@ export function checkFilesIn(requests: readonly FileInRequest[]): RunRequest["fi
       hostPath: absoluteHostPath(hostPath),
       target: workPath(target ?? basename(hostPath), "copying in"),
       mode: status.mode & 0o777,
+      bytes: status.size,
     };
   });
   refuseClashes(
     files.map((file) => file.target),
     "copying in",
   );
-  return files;
+  refuseTooLarge(files, limits);
+  return files.map(({ bytes: _bytes, ...file }) => file);
 }
 
 /** A destination that can take a file: not a folder, in a folder that exists and is writable. Returns its absolute path. */

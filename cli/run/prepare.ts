@@ -16,13 +16,20 @@ import { filtersFor } from "./filters.ts";
 import type { Override, RunInput } from "./input.ts";
 import { workFolder } from "./paths.ts";
 import { loadProfile } from "./profiles.ts";
+import { checkVariableBytes } from "./raw-text.ts";
 import { parseUser } from "./user.ts";
 
 export interface PreparedRun {
   readonly policy: ResolvedPolicy;
   /** As asked for: the script itself, where there is one. */
   readonly command: readonly string[];
+  /** Whether the command may be a file of the caller's. */
+  readonly hostScripts: boolean;
   readonly plan: LaunchPlan;
+  /** The host file that is run, where there is one. */
+  readonly scriptPath: string | null;
+  /** Files that the profile was read from. */
+  readonly profileFiles: readonly string[];
   readonly sandboxBytes: Uint8Array;
   readonly execBytes: Uint8Array;
   readonly profileDigest: string;
@@ -48,7 +55,7 @@ function volumeOverrides(input: RunInput): readonly Override[] {
   return input.volumes.map((volume) => ({
     path: "mounts[+]",
     value: { kind: "bind", source: checkVolumeSource(volume), target: volume.target, access: volume.access },
-    origin: "option --volume",
+    origin: `option --volume ${volume.source}:${volume.target}`,
   }));
 }
 
@@ -64,6 +71,7 @@ function inheritedEnv(names: readonly string[], environment: PrepareContext["env
   return Object.fromEntries(
     names.flatMap((name) => {
       const value = environment[name];
+      if (value !== undefined) checkVariableBytes(name, value);
       return value === undefined ? [] : [[name, value] as const];
     }),
   );
@@ -75,7 +83,7 @@ function checkMounts(policy: ResolvedPolicy): void {
 }
 
 function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId }: PrepareContext): RunRequest {
-  const filesIn = checkFilesIn(input.filesIn);
+  const filesIn = checkFilesIn(input.filesIn, policy.limits);
   const { argv, script } = resolveCommand(input, filesIn);
   if (argv.some((word) => word.includes("\0")))
     throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
@@ -115,7 +123,10 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   return {
     policy,
     command: input.script === null ? input.command : [input.script, ...input.command],
+    hostScripts: input.hostScripts,
     plan,
+    scriptPath: request.script?.hostPath ?? null,
+    profileFiles: resolved.sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : [])),
     sandboxBytes: encodeSandbox(plan.sandbox),
     execBytes: encodeExec(plan.exec),
     profileDigest: resolved.digest,

@@ -1,43 +1,104 @@
 import { randomBytes } from "node:crypto";
-import { closeSync, constants, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync, writeSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, renameSync, rmSync, type Stats, statSync, writeSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { factsDocument } from "../output/json.ts";
 import { checkDestination, fileError } from "./files.ts";
 
 const doing = "writing the report";
 
-/** Checks before the run that the report can be written after it. Throws BelljarError `file-unwritable`. */
-export function checkReportFile(path: string): string {
-  const special = statSync(path, { throwIfNoEntry: false });
-  return special !== undefined && !special.isFile() && !special.isDirectory() ? path : checkDestination(path, doing);
+/** A place for the report, fixed before the run: whatever the program does to paths meanwhile, it is still that place. */
+export interface ReportFile {
+  /** Throws BelljarError `file-unwritable`. */
+  readonly write: (report: RunReport) => void;
+  readonly close: () => void;
 }
 
-/**
- * Writes a report whole or not at all: temporary name, fsync, rename. A pipe or device is written as it is.
- * Throws BelljarError `file-unwritable`.
- */
-export function writeReport(path: string, report: RunReport): void {
-  const text = factsDocument(report);
-  const part = join(dirname(path), `.belljar-report.${randomBytes(6).toString("hex")}`);
-  let made = false;
-  try {
-    const existing = statSync(path, { throwIfNoEntry: false });
-    if (existing !== undefined && !existing.isFile()) {
-      writeFileSync(path, text);
-      return;
-    }
-    const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
-    made = true;
+const retryMs = 5;
+
+function writeAll(descriptor: number, text: string): void {
+  for (let rest = Buffer.from(text, "utf8"); rest.length > 0; ) {
     try {
-      for (let rest = Buffer.from(text, "utf8"); rest.length > 0; ) rest = rest.subarray(writeSync(descriptor, rest));
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
+      rest = rest.subarray(writeSync(descriptor, rest));
+    } catch (error) {
+      // Somebody made a pipe of the caller's non-blocking; wait for its reader, as a blocking one would.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
     }
-    renameSync(part, path);
+  }
+}
+
+/** /dev/stdout and its like: the caller's descriptor itself, for opened anew a file would be written from its beginning. */
+function namedDescriptor(path: string): number | null {
+  const named: Readonly<Record<string, number>> = { "/dev/stdout": 1, "/dev/stderr": 2 };
+  const number = /^\/(?:dev|proc\/self)\/fd\/(\d{1,6})$/.exec(path)?.[1];
+  return named[path] ?? (number === undefined ? null : Number(number));
+}
+
+function statusOf(path: string): Stats | null {
+  try {
+    return statSync(path);
   } catch (error) {
-    if (made) rmSync(part, { force: true });
+    if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return null; // left to the check of its folder
     throw fileError("file-unwritable", doing, path, error);
+  }
+}
+
+/** A pipe or a device is written as it is. As in a shell, a fifo waits for its reader. */
+function specialFile(path: string, descriptor: number, ours: boolean): ReportFile {
+  return {
+    write: (report) => {
+      try {
+        writeAll(descriptor, factsDocument(report));
+      } catch (error) {
+        throw fileError("file-unwritable", doing, path, error);
+      }
+    },
+    close: () => {
+      if (ours) closeSync(descriptor);
+    },
+  };
+}
+
+/** Whole or not at all: temporary name, fsync, rename, both names beneath the folder that was opened before the run. */
+function regularFile(path: string, absolute: string): ReportFile {
+  const folder = openSync(dirname(absolute), constants.O_RDONLY | constants.O_DIRECTORY);
+  const beneath = (name: string) => `/proc/self/fd/${folder}/${name}`;
+  const write = (report: RunReport) => {
+    const part = beneath(`.belljar-report.${randomBytes(6).toString("hex")}`);
+    let made = false;
+    try {
+      const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
+      made = true;
+      try {
+        writeAll(descriptor, factsDocument(report));
+        fsyncSync(descriptor);
+      } finally {
+        closeSync(descriptor);
+      }
+      renameSync(part, beneath(basename(absolute)));
+    } catch (error) {
+      if (made) rmSync(part, { force: true });
+      throw fileError("file-unwritable", doing, path, error);
+    }
+  };
+  return { write, close: () => closeSync(folder) };
+}
+
+/** Opens the place for a report before the run. Throws BelljarError `file-unwritable`. */
+export function openReportFile(path: string): ReportFile {
+  const named = namedDescriptor(path);
+  const status = named === null ? statusOf(path) : null;
+  try {
+    if (named !== null) {
+      fstatSync(named);
+      return specialFile(path, named, false);
+    }
+    if (status !== null && !status.isFile() && !status.isDirectory()) {
+      return specialFile(path, openSync(path, constants.O_WRONLY | constants.O_NOCTTY), true);
+    }
+    return regularFile(path, checkDestination(path, doing));
+  } catch (error) {
+    throw (error as { readonly code?: string }).code === "file-unwritable" ? error : fileError("file-unwritable", doing, path, error);
   }
 }

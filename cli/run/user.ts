@@ -53,11 +53,18 @@ function usersOf({ rootfs, user }: ResolvedPolicy): ReadonlyMap<string, UserIds>
   ]);
 }
 
+/** The group of a user that is given by number, as container tools take it: that of its entry in passwd. */
+function groupOf(uid: number, policy: ResolvedPolicy): number | null {
+  const known = [...usersOf(policy).values()].find((user) => user.uid === uid)?.gid;
+  return known ?? (uid === 0 ? 0 : null);
+}
+
 /** `UID`, `UID:GID` or a name that the sandbox knows. Throws BelljarError `usage`. */
 export function parseUser(text: string, policy: ResolvedPolicy): UserIds {
   const numeric = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text);
   if (numeric !== null) {
-    const ids = { uid: Number(numeric[1]), gid: numeric[2] === undefined ? null : Number(numeric[2]) };
+    const uid = Number(numeric[1]);
+    const ids = { uid, gid: numeric[2] === undefined ? groupOf(uid, policy) : Number(numeric[2]) };
     if (ids.uid > maxId || (ids.gid ?? 0) > maxId) throw usage(text, `ids go up to ${maxId}`);
     return ids;
   }

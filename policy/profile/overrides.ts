@@ -2,6 +2,7 @@
 import { BelljarError } from "../errors.ts";
 import { quoteValue } from "../units.ts";
 import { readJson } from "./json.ts";
+import { limitKinds } from "./limits.ts";
 import { isObject, type Json, type Merged, mergeLayer } from "./merge.ts";
 import { coversPath, formatPath, type PathSegment, parsePath, type SetSegment } from "./path.ts";
 import { formatProblem } from "./problems.ts";
@@ -22,6 +23,19 @@ const textFields =
 const usage = (message: string): BelljarError => new BelljarError("usage", message);
 
 /**
+ * Refuses a duration without a unit on a command line: whoever writes 5 there means seconds as often as milliseconds. In a
+ * profile a number is in milliseconds, as documented. Throws BelljarError "usage" that names `option`.
+ */
+export function refuseBareDuration(path: string, written: string, option: string): void {
+  const limit = limitNames.find((name) => path === `limits.${name}`);
+  const number = /^\s*"?\s*(\d+(?:\.\d+)?)\s*"?\s*$/.exec(written)?.[1];
+  if (limit === undefined || limitKinds[limit].unit !== "duration" || number === undefined || Number(number) === 0) return;
+  throw new BelljarError("usage", `${option}: ${path}: must have a unit (got ${quoteValue(written)})`, {
+    hint: `${number}s for seconds or ${number}ms for milliseconds`,
+  });
+}
+
+/**
  * "PATH=VALUE" of `--set`. VALUE is JSON where it parses as JSON, else text. Throws BelljarError "usage".
  */
 export function parseSet(text: string): { readonly path: string; readonly value: unknown } {
@@ -32,6 +46,8 @@ export function parseSet(text: string): { readonly path: string; readonly value:
   const segments = parsePath(path);
   if (segments === null) throw usage(`--set ${quoteValue(path)}: is not a path ${example} or mounts[+]={…}`);
   const written = text.slice(equals + 1);
+  // However the path is spelt: limits["wallTime"] too.
+  refuseBareDuration(segments.join("."), written, "--set");
   if (textFields.test(path)) return { path, value: written };
   const json = readJson(written);
   if (!json.ok) {

@@ -19,16 +19,22 @@ export function formatOrigin(origin: string): string {
   return origin.startsWith("option ") ? origin.slice("option ".length) : `profile '${origin}'`;
 }
 
+/** An option that sets one thing needs no path of it: `--volume /a:b: must be …`. */
+function formatFor(origin: string): (problem: Problem) => string {
+  return origin.startsWith("option --volume ") ? ({ message }) => message : formatProblem;
+}
+
 /**
- * The error for these problems: one line with the first, then all of them, one a line, where there are more. Its cause carries
+ * The error for these problems: one line with the first and their number, then the others, one a line. Its cause carries
  * the list. Code "usage" where an option is to blame, else "profile-invalid".
  */
 export function profileError(origin: string, problems: readonly Problem[]): BelljarError {
+  const format = formatFor(origin);
   const [first = { path: "", message: "is invalid" }] = problems;
-  let message = `${formatOrigin(origin)}: ${formatProblem(first)}`;
+  let message = `${formatOrigin(origin)}: ${format(first)}`;
   if (problems.length > 1) {
-    message += ` (one of ${problems.length} problems)`;
-    for (const problem of problems.slice(0, maxListed)) message += `\n  ${formatProblem(problem)}`;
+    message += ` (the first of ${problems.length} problems)`;
+    for (const problem of problems.slice(1, maxListed)) message += `\n  ${format(problem)}`;
     if (problems.length > maxListed) message += `\n  and ${problems.length - maxListed} more`;
   }
   const code = origin.startsWith("option ") ? "usage" : "profile-invalid";

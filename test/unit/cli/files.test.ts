@@ -1,23 +1,32 @@
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
+  closeSync,
+  constants,
   existsSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { checkDestination, checkFilesIn, checkFilesOut, checkVolumeSource } from "../../../cli/run/files.ts";
 import { workPath } from "../../../cli/run/paths.ts";
-import { checkReportFile, writeReport } from "../../../cli/run/report-file.ts";
+import { openReportFile } from "../../../cli/run/report-file.ts";
+import { type NamedPath, refuseSharedFiles } from "../../../cli/run/shared-files.ts";
 import { openStreams } from "../../../cli/run/streams.ts";
 import type { RunReport } from "../../../policy/verdict/report-types.ts";
 import { caught } from "./caught.ts";
@@ -164,25 +173,151 @@ describe("streams", () => {
 
 describe("the report file", () => {
   const report = { verdict: "ok" } as RunReport;
+  const written = (path: string, meanwhile: () => void = () => undefined) => {
+    const file = openReportFile(path);
+    meanwhile();
+    try {
+      file.write(report);
+    } finally {
+      file.close();
+    }
+  };
   test("is replaced whole, and nothing else stays", () => {
     writeFileSync(at("r.json"), "old".repeat(1000));
-    writeReport(at("r.json"), report);
+    written(at("r.json"));
     expect(JSON.parse(readFileSync(at("r.json"), "utf8"))).toEqual(report);
     expect(statSync(at("r.json")).mode & 0o777).toBe(0o666 & ~process.umask());
-    expect(execFileSync("ls", ["-A", folder], { encoding: "utf8" })).toBe("r.json\n");
+    expect(readdirSync(folder)).toEqual(["r.json"]);
   });
-  test("may be a device", () => {
-    expect(checkReportFile("/dev/null")).toBe("/dev/null");
-    writeReport("/dev/null", report);
+  test("goes into the folder that was there before the run, whatever has taken its name", () => {
+    mkdirSync(at("reports"));
+    mkdirSync(at("elsewhere"));
+    written(at("reports/r.json"), () => {
+      renameSync(at("reports"), at("moved"));
+      symlinkSync("elsewhere", at("reports"));
+    });
+    expect(readdirSync(at("elsewhere"))).toEqual([]);
+    expect(JSON.parse(readFileSync(at("moved/r.json"), "utf8"))).toEqual(report);
+  });
+  test("takes the place of a link or a fifo that was put there meanwhile, and never goes through it", () => {
+    writeFileSync(at("victim"), "precious");
+    written(at("r.json"), () => symlinkSync("victim", at("r.json")));
+    expect(readFileSync(at("victim"), "utf8")).toBe("precious");
+    expect(lstatSync(at("r.json")).isFile()).toBe(true);
+    rmSync(at("r.json"));
+    written(at("r.json"), () => execFileSync("mkfifo", [at("r.json")]));
+    expect(lstatSync(at("r.json")).isFile()).toBe(true);
+  });
+  test("may be a device, a fifo of the caller's or a descriptor", () => {
+    written("/dev/null");
     expect(statSync("/dev/null").isCharacterDevice()).toBe(true);
+    execFileSync("mkfifo", [at("fifo")]);
+    const reader = openSync(at("fifo"), constants.O_RDONLY | constants.O_NONBLOCK);
+    written(at("fifo"), () => rmSync(at("fifo")));
+    expect(JSON.parse(readFileSync(reader, "utf8"))).toEqual(report);
+    closeSync(reader);
+    // What was written there before stays, as behind `>>`.
+    const log = openSync(at("log"), "w");
+    writeSync(log, "before\n");
+    written(`/dev/fd/${log}`);
+    closeSync(log);
+    const [first, ...rest] = readFileSync(at("log"), "utf8").split("\n");
+    expect([first, JSON.parse(rest.join("\n"))]).toEqual(["before", report]);
   });
-  test("is refused where it cannot be", () => {
-    expect(caught(() => checkReportFile(folder))).toMatchObject({
+  test("is refused before the run where it cannot be", () => {
+    expect(caught(() => openReportFile(folder))).toMatchObject({
       code: "file-unwritable",
       message: expect.stringContaining("is a directory"),
     });
-    expect(caught(() => checkReportFile(at("no/r.json")))).toMatchObject({ code: "file-unwritable" });
-    expect(caught(() => writeReport(at("no/r.json"), report))).toMatchObject({ code: "file-unwritable" });
+    for (const path of [at("no/r.json"), "/dev/fd/999999", "/proc/nothing/r.json"]) {
+      expect(
+        caught(() => openReportFile(path)),
+        path,
+      ).toMatchObject({ code: "file-unwritable" });
+    }
     expect(existsSync(at("no"))).toBe(false);
+  });
+  test.skipIf(process.getuid?.() === 0)("in a folder that cannot be entered (root enters every one)", () => {
+    mkdirSync(at("closed"), { mode: 0o000 });
+    expect(caught(() => openReportFile(at("closed/r.json")))).toMatchObject({
+      code: "file-unwritable",
+      message: expect.stringContaining("permission denied"),
+    });
+    chmodSync(at("closed"), 0o700);
+  });
+});
+
+describe("one file for two uses", () => {
+  const named = (use: string, name: string) => ({ use: `'--${use}'`, path: at(name) });
+  const refused = (inputs: readonly NamedPath[], outputs: readonly NamedPath[]) =>
+    caught(() => refuseSharedFiles(inputs, outputs))?.message;
+  beforeEach(() => {
+    writeFileSync(at("a"), "");
+    linkSync(at("a"), at("hard"));
+    symlinkSync("a", at("soft"));
+    symlinkSync("new", at("dangling"));
+    mkdirSync(at("d"));
+    symlinkSync("d", at("e"));
+  });
+  test.each(["a", "hard", "soft", "d/../a"])("an output that is an input, as %s", (name) => {
+    expect(refused([named("in", "a")], [named("report", name)])).toContain("is the file that '--in' reads");
+    expect(refused([named("stdin", "a"), named("in", "a")], [named("out", "b")])).toBeUndefined();
+  });
+  test.each([
+    ["new", "new"],
+    ["new", "dangling"],
+    ["d/x", "e/x"],
+    ["a", "hard"],
+  ])("two outputs, %s and %s, there or not", (one, two) => {
+    for (const [first, second] of [
+      ["stdout", "report"],
+      ["stderr", "out"],
+      ["report", "out"],
+      ["stderr", "stdout"],
+    ] as const) {
+      expect(refused([], [named(first, one), named(second, two)]), `${first} ${second}`).toContain(`is the file that '--${first}' writes`);
+    }
+    // As `2>&1`: one file, opened once.
+    expect(refused([], [named("stdout", one), named("stderr", two)])).toBeUndefined();
+  });
+  test("devices and different files are no matter", () => {
+    const device = (use: string) => ({ use, path: "/dev/null" });
+    expect(refused([device("'--stdin'")], [device("'--stdout'"), device("'--report'")])).toBeUndefined();
+    expect(refused([named("in", "a")], [named("stdout", "b"), named("report", "c")])).toBeUndefined();
+  });
+});
+
+describe("files that do not fit", () => {
+  const request = (name: string, target = name) => ({ hostPath: at(name), target });
+  test("more bytes than the disk limit, in pages, as tmpfs counts", () => {
+    writeFileSync(at("a"), Buffer.alloc(5000));
+    writeFileSync(at("b"), "x");
+    const refusal = (disk: number | null) => caught(() => checkFilesIn([request("a"), request("b")], { disk, inodes: null }));
+    expect(refusal(8192)).toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("12 KiB"),
+      hint: expect.stringContaining("--disk"),
+    });
+    expect(refusal(12288)).toBeUndefined();
+    expect(refusal(null)).toBeUndefined();
+  });
+  test("more files and folders than the limit", () => {
+    writeFileSync(at("a"), "");
+    const refusal = (inodes: number) => caught(() => checkFilesIn([request("a", "x/y/a"), request("a", "x/b")], { disk: null, inodes }));
+    expect(refusal(3)).toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("4 files and folders"),
+      hint: expect.stringContaining("--inodes"),
+    });
+    expect(refusal(4)).toBeUndefined();
+  });
+  test("a socket is no regular file, and not said to lack a reader", async () => {
+    const server = createServer().listen(at("socket"));
+    await once(server, "listening");
+    expect(caught(() => checkFilesIn([request("socket")]))).toMatchObject({
+      code: "file-unreadable",
+      message: expect.stringContaining("is no regular file"),
+    });
+    server.close();
   });
 });

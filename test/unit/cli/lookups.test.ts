@@ -39,8 +39,16 @@ describe("profiles", () => {
     ["..", "profile-not-found", expect.anything()],
     ["__proto__", "profile-not-found", expect.anything()],
     ["./absent.json", "profile-not-found", null],
+    ["relative.json", "profile-not-found", null],
   ])("not there: %s", (name, code, hint) => {
     expect(caught(() => loadProfile(name, null))).toMatchObject({ code, hint });
+  });
+  test("an unknown base names who asks for it", () => {
+    writeFileSync(at("belljar/profiles/mine.json"), '{"schemaVersion":1,"extends":"zzz"}');
+    expect(caught(() => resolveProfile("mine", { load: loadProfile }))).toMatchObject({
+      code: "profile-not-found",
+      message: expect.stringContaining(`(extended by '${at("belljar/profiles/mine.json")}')`),
+    });
   });
   test("unreadable: a folder, a device, what is not UTF-8", () => {
     mkdirSync(at("d.json"));
@@ -70,6 +78,10 @@ describe("users", () => {
   const directory = () => ({ ...policy, rootfs: { kind: "directory" as const, path: folder, writable: false, overlay: "auto" as const } });
   test("numbers, and the names of our own passwd", () => {
     expect(parseUser("5", policy)).toEqual({ uid: 5, gid: null });
+    // A number that passwd knows has its group, as in container tools; the rest keep the profile's.
+    expect(parseUser("0", policy)).toEqual({ uid: 0, gid: 0 });
+    expect(parseUser("65534", policy)).toEqual({ uid: 65534, gid: 65534 });
+    expect(parseUser("0:7", policy)).toEqual({ uid: 0, gid: 7 });
     expect(parseUser("5:6", policy)).toEqual({ uid: 5, gid: 6 });
     expect(parseUser("root", policy)).toEqual({ uid: 0, gid: 0 });
     expect(parseUser("nobody", policy)).toEqual({ uid: 65534, gid: 65534 });
@@ -112,7 +124,7 @@ describe("options of the library", () => {
     [{}, "nothing to run"],
     [{ command: [] }, "nothing to run"],
     [{ command: "true" }, "array of strings"],
-    [{ command: ["a\0b"] }, "array of strings"],
+    [{ command: ["a\0b"] }, "without NUL"],
     [{ command: ["a"], stdni: "" }, "'stdni': unknown option"],
     [{ command: ["a"], stdin: 5 }, "a string or bytes"],
     [{ command: ["a"], limits: { mem: 1 } }, "'mem' is no limit"],

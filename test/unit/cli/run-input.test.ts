@@ -54,8 +54,13 @@ describe("values of options", () => {
 describe("options become a run", () => {
   test("every limit has an option of its own name", () => {
     for (const limit of limitNames) {
-      expect(from([`--${limitOption(limit)}`, "7", "x"]).input.overrides).toEqual([
-        { path: `limits.${limit}`, value: limit === "cpuset" ? "7" : 7, origin: `option --${limitOption(limit)}` },
+      const text = limit.endsWith("Time") ? "7s" : "7";
+      expect(from([`--${limitOption(limit)}`, text, "x"]).input.overrides).toEqual([
+        {
+          path: `limits.${limit}`,
+          value: ["7s", "cpuset"].includes(text === "7s" ? text : limit) ? text : 7,
+          origin: `option --${limitOption(limit)}`,
+        },
       ]);
     }
   });
@@ -133,9 +138,27 @@ describe("options become a run", () => {
     [["--json", "--stdout", "f", "x"], "usage", "--json"],
     [["--image", "debian", "x"], "not-supported", "--image"],
     [["--overlay-driver", "copy", "x"], "not-supported", "--overlay-driver"],
-    [["--out-max", "64 potatoes", "x"], "usage", "64 potatoes"],
+    [["--out-max", "64 potatoes", "x"], "usage", "'--out-max': must be a size"],
+    [["--out-max", "0", "x"], "usage", "'--out-max': must be more than 0"],
+    [["--wall-time", "5", "x"], "usage", "--wall-time: limits.wallTime: must have a unit"],
+    [["--cpu-time", "1.5", "x"], "usage", "--cpu-time: limits.cpuTime: must have a unit"],
+    [["--set", "limits.wallTime=5", "x"], "usage", "must have a unit"],
+    [["--set", 'limits["cpuTime"]="5"', "x"], "usage", "must have a unit"],
+    [["--report", "", "x"], "usage", "'--report': needs a value (FILE)"],
+    [["-w", "", "x"], "usage", "'-w': needs a value"],
+    [["--rootfs=", "x"], "usage", "'--rootfs': needs a value"],
+    [["--memory", "--", "x"], "usage", "'--memory': needs a value (SIZE)"],
   ])("refused: %j", (args, code, text) => {
     expect(caught(() => from(args))).toMatchObject({ code, message: expect.stringContaining(text) });
+  });
+  test("what else a duration may be", () => {
+    for (const text of ["5s", "5ms", "none", "0"])
+      expect(
+        caught(() => from(["--wall-time", text, "x"])),
+        text,
+      ).toBeUndefined();
+    expect(caught(() => from(["--set", "limits.wallTime=5", "x"]))?.hint).toBe("5s for seconds or 5ms for milliseconds");
+    expect(caught(() => from(["--memory", "5", "--set", "limits.disk=5", "x"]))).toBeUndefined();
   });
   test("a script needs no command", () => {
     expect(from(["--script", "x.py"]).input).toMatchObject({ script: "x.py", command: [] });

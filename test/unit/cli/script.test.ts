@@ -100,7 +100,7 @@ describe("what a command is", () => {
   test("a folder, a fifo and an absent --script are refused", () => {
     expect(caught(() => resolve(["./sub"]))).toMatchObject({ code: "start-failed", message: "starting: './sub': is a directory" });
     expect(caught(() => resolve(["./fifo"]))).toMatchObject({ code: "start-failed", message: "starting: './fifo': is no regular file" });
-    expect(caught(() => resolve([], "absent.py"))).toMatchObject({ code: "file-unreadable" });
+    expect(caught(() => resolve([], "absent.py"))).toMatchObject({ code: "command-not-found" });
   });
   test.skipIf(process.getuid?.() === 0)("an unreadable script is refused (root reads everything)", () => {
     writeFileSync("secret.py", "");
