@@ -97,6 +97,7 @@ const probes = {
   git: program("/usr/bin/git"),
   perl: program("/usr/bin/perl"),
   strace: program("/usr/bin/strace"),
+  zstd: program("/usr/bin/zstd"),
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
   bwrap: program("/usr/bin/bwrap"),
   i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),

@@ -13,6 +13,8 @@ export type Named =
 
 export type NameLimits = Pick<LayerLimits, "maxPathBytes" | "maxDepth">;
 
+/** NAME_MAX of Linux's file systems. */
+const maxNameBytes = 255;
 const prefix = ".wh.";
 const metaPrefix = ".wh..wh.";
 const opaqueName = ".wh..wh..opq";
@@ -28,6 +30,8 @@ export function cleanPath(unsafePath: string, limits: NameLimits): readonly stri
   const parts: string[] = [];
   for (const part of unsafePath.split("/")) {
     if (part === "" || part === ".") continue;
+    if (part.length > maxNameBytes)
+      throw new LayerProblem(`${shownPath(`${part.slice(0, 64)}…`)}: a name of more than ${maxNameBytes} bytes`);
     if (part === "..") parts.pop();
     else parts.push(part);
   }
