@@ -97,7 +97,7 @@ static int finish_file(struct apply *apply)
 	    ftruncate(apply->file, (off_t)apply->entry.head.file_bytes) < 0)
 		r = view_fail(&apply->view, APPLY_STAGE_WRITE, -errno);
 	else
-		r = apply_meta(apply, apply->file, -1, NULL);
+		r = apply_meta(apply, apply->file, -1, "");
 	close_fd(&apply->file);
 	return r;
 }

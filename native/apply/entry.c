@@ -78,7 +78,7 @@ static int set_directory(struct apply *apply, uint32_t depth)
 	if (r == 0)
 		r = remove_xattrs(view, view->levels[depth].upper);
 	if (r == 0)
-		r = apply_meta(apply, view->levels[depth].upper, -1, NULL);
+		r = apply_meta(apply, view->levels[depth].upper, -1, "");
 	view->levels[depth].mtime =
 		(struct timespec){ .tv_sec = apply->entry.head.mtime_s, .tv_nsec = apply->entry.head.mtime_ns };
 	view->levels[depth].dirty = true;
@@ -88,7 +88,7 @@ static int set_directory(struct apply *apply, uint32_t depth)
 static int make_directory(struct apply *apply, uint32_t depth, const char *name)
 {
 	struct view *view = &apply->view;
-	struct found found;
+	struct found found = { .upper = -1 };
 	int r = view_truncate(view, depth);
 
 	if (r == 0)

@@ -134,7 +134,7 @@ int apply_hardlink(struct apply *apply, uint32_t depth, const char *name)
 {
 	struct view *view = &apply->view;
 	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT } };
-	const char *target = NULL;
+	const char *target = "";
 	struct stat status;
 	CLEANUP_FD int own = fcntl(view_upper(view, depth), F_DUPFD_CLOEXEC, 0);
 	CLEANUP_FD int parent = -1;

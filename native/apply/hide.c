@@ -17,7 +17,7 @@
 
 int view_hide(struct view *view, uint32_t depth, const char *name)
 {
-	struct found found;
+	struct found found = { .upper = -1 };
 	int r = view_truncate(view, depth);
 
 	if (r == 0)

@@ -39,7 +39,7 @@ static int empty(int fd, char *ret_name, size_t size)
 	for (;;) {
 		struct tree_names names = { .fd = fd };
 		bool saw = false;
-		const char *name;
+		const char *name = "";
 		int r;
 
 		/* Removing while reading may skip names: again from the start until none is seen. */

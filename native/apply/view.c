@@ -306,7 +306,7 @@ int view_forget(struct view *view, uint32_t depth, const char *name)
 /* One step down from *depth. 1: a link was put into view->link, its length in *ret_link. */
 static int step(struct view *view, const char *name, bool create, uint32_t *depth, size_t *ret_link)
 {
-	struct found found;
+	struct found found = { .upper = -1 };
 	int r;
 
 	if (is_level(view, *depth + 1, name)) {
