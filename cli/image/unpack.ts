@@ -3,6 +3,7 @@ import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { chainIds } from "./digest.ts";
 import { type AppliedLayer, applyLayer } from "./layer/apply-layer.ts";
+import { removeUnpacked } from "./layer/helper.ts";
 import { idWorld, type LayerIds } from "./layer/ids.ts";
 import type { LayerLimits } from "./layer/limits.ts";
 import { layerWarnings, ownerWarning } from "./layer/warnings.ts";
@@ -56,7 +57,7 @@ export interface Unpacked {
   readonly world: string;
 }
 
-/** Noted beside an unpacked layer. */
+/** Noted beside an unpacked layer, with the ids: they tell who can remove it. */
 interface LayerNotes {
   readonly diffId: Digest;
   /** Decompressed. */
@@ -112,9 +113,11 @@ async function ensureLayer(
           progress: (bytes) => options.progress?.({ layer: at, layers: manifest.layers.length, bytes }),
         });
         const notes = notesOf(applied, layerWarnings(`layer ${at + 1}`, applied));
-        await writer.commit({ ...notes });
+        await writer.commit({ ...notes, ids });
         return notes;
       } catch (error) {
+        // Files of subordinate ids are not the caller's to remove by plain means. What stays after a failure, the store finds later.
+        if (ids.kind === "subordinate") await removeUnpacked(writer.path, ids).catch(() => undefined);
         await writer.abort();
         throw error;
       }
@@ -142,7 +145,7 @@ export async function unpackImage(options: UnpackOptions): Promise<Unpacked> {
   const warnings: string[] = [];
   let squashedOwners = 0;
   for (let at = 0; at < chain.length; at++) {
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw new BelljarError("cancelled", `unpacking ${quoted(name)}: cancelled`, { cause: signal.reason });
     const notes = await ensureLayer(options, chain, at);
     squashedOwners += notes.squashedOwners;
     warnings.push(...notes.warnings);

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { type AppliedLayer, type ApplyLayer, applyLayer } from "../../cli/image/layer/apply-layer.ts";
-import { removeUnpacked } from "../../cli/image/layer/helper.ts";
+import { applyPath, removeUnpacked } from "../../cli/image/layer/helper.ts";
 import type { LayerIds } from "../../cli/image/layer/ids.ts";
 import { makeTempDir } from "./places.ts";
 
@@ -29,9 +29,14 @@ export interface TreeNode {
 /** By path, one character per byte; "" is the root. */
 export type Tree = ReadonlyMap<string, TreeNode>;
 
-type Request = { readonly dir: string } | { readonly layers: readonly string[]; readonly driver: string; readonly mountpoint: string };
+type Request =
+  | { readonly dir: string }
+  | { readonly layers: readonly string[]; readonly driver: string; readonly mountpoint: string }
+  | { readonly mount: string; readonly at: string };
 
 interface Lister {
+  /** As of which other processes may enter its namespaces. */
+  readonly pid: () => number;
   ask(request: Request): Promise<Tree>;
 }
 
@@ -45,6 +50,8 @@ function startLister(): Lister {
   child.unref();
   let last: Promise<unknown> = Promise.resolve();
   return {
+    // unshare --kill-child forks: the namespaces are its child's.
+    pid: () => Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ")[0]),
     ask(request) {
       const answer = last.then(async () => {
         child.stdin.write(`${JSON.stringify(request)}\n`);
@@ -63,6 +70,25 @@ function startLister(): Lister {
 export function listTree(dir: string): Promise<Tree> {
   lister ??= startLister();
   return lister.ask({ dir });
+}
+
+/**
+ * A folder on a file system of its own that only the lister and a belljar-apply in its namespaces see. Returns the folder and the
+ * program to use as belljar-apply.
+ */
+export async function folderOn(type: string): Promise<{ readonly folder: string; readonly helper: string }> {
+  const base = makeTempDir("mounted");
+  onTestFinished(() => rmSync(base, { recursive: true }));
+  const folder = join(base, "there");
+  mkdirSync(folder);
+  lister ??= startLister();
+  await lister.ask({ mount: type, at: folder });
+  const helper = join(base, "belljar-apply");
+  const enter = `nsenter --target ${lister.pid()} --user --mount --preserve-credentials`;
+  writeFileSync(helper, `#!/bin/sh\n[ "$1" != apply ] || ${enter} /bin/mkdir -p "$2"\nexec ${enter} '${applyPath({})}' "$@"\n`, {
+    mode: 0o755,
+  });
+  return { folder, helper };
 }
 
 export const single: LayerIds = { kind: "single" };
@@ -101,7 +127,7 @@ export async function applyStack(archives: readonly Uint8Array[], options: Stack
   const results: AppliedLayer[] = [];
   for (const [at, archive] of archives.entries()) {
     const root = join(folder, `layer${at}`);
-    mkdirSync(root, { mode: 0o700 });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
     const applied = await applyLayer({
       doing: `unpacking layer ${at + 1}`,
       blob: pieces(archive, chunkBytes),
