@@ -16,9 +16,12 @@ export interface Staged {
 }
 
 export interface Stage {
-  readonly stream: Writable;
-  /** After the stream has ended. */
+  /** Bytes taken so far. */
+  received(): number;
+  /** Returns when there is room for more. The bytes must not be changed afterwards. Throws when there are too many. */
+  write(bytes: Uint8Array): Promise<void>;
   finish(): Promise<Staged>;
+  /** Does nothing to a finished one. */
   abort(): Promise<void>;
 }
 
@@ -77,7 +80,7 @@ export function fileSink(
   return { stream, written: () => position };
 }
 
-async function writeAll(file: FileHandle, chunk: Buffer, position: number): Promise<void> {
+async function writeAll(file: FileHandle, chunk: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < chunk.length; ) {
     const { bytesWritten } = await file.write(chunk, done, chunk.length - done, position + done);
     done += bytesWritten;
@@ -109,26 +112,36 @@ export async function moveToBlobs(paths: StorePaths, path: string, digest: Diges
 
 /** Starts a file of a session whose digest is not known yet; never more than `maxBytes`. */
 export async function stageFile(session: Session, options: StageOptions): Promise<Stage> {
+  const { algorithm = "sha256", maxBytes, tooLarge } = options;
   const path = session.newPath("staged-");
-  const file = await inStore(writing, path, () => open(path, "wx+", 0o644));
-  const { algorithm = "sha256" } = options;
+  const file = await inStore(writing, path, () => open(path, "wx", 0o644));
   const hash = createHash(algorithm);
-  const limit = { bytes: options.maxBytes, error: options.tooLarge };
-  const { stream, written } = fileSink(file, { path, hash, position: 0, limit });
-  let finished = false;
+  let received = 0;
+  let over = false;
+  // One write is on its way while the next bytes are read and hashed.
+  let pending: Promise<void> = Promise.resolve();
   return {
-    stream,
+    received: () => received,
+    write: async (bytes) => {
+      if (received + bytes.length > maxBytes) throw tooLarge();
+      await pending;
+      const position = received;
+      pending = inStore(writing, path, () => writeAll(file, bytes, position));
+      pending.catch(() => undefined); // told by the next call
+      hash.update(bytes);
+      received += bytes.length;
+    },
     finish: async () => {
-      await ended(stream);
-      finished = true;
+      await pending;
+      over = true;
       await file.close();
-      return { path, digest: digestFrom(hash, algorithm), size: written() };
+      return { path, digest: digestFrom(hash, algorithm), size: received };
     },
     abort: async () => {
-      if (finished) return;
-      finished = true;
-      await stopped(stream);
-      await file.close().catch(() => undefined);
+      if (over) return;
+      over = true;
+      await pending.catch(() => undefined);
+      await file.close();
       await rm(path, { force: true });
     },
   };

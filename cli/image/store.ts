@@ -8,7 +8,7 @@ import { documentLimits, parseJson } from "./manifest-json.ts";
 import type { Descriptor, Digest } from "./oci-types.ts";
 import { type BlobWriter, blobWriter, hasBlob, putBlob, readBlob, readSmallBlob } from "./store-blobs.ts";
 import { readImage, type StoredImage } from "./store-image.ts";
-import { listReferences, type StoredReference, setReference } from "./store-index.ts";
+import { listReferences, removeReferences, type StoredReference, setReference } from "./store-index.ts";
 import {
   beginLayer,
   hasLayer,
@@ -21,6 +21,7 @@ import {
   settleLayers,
 } from "./store-layers.ts";
 import { contentLock, type Pruned, type PruneOptions, prune } from "./store-prune.ts";
+import { findImage, type Resolved, resolveImage } from "./store-resolve.ts";
 import { type Session, startSession, sweepSessions } from "./store-session.ts";
 import { adoptStaged, type Stage, type Staged, type StageOptions, stageFile } from "./store-stage.ts";
 import { type Verified, verify } from "./store-verify.ts";
@@ -50,6 +51,12 @@ export interface Store {
 
   list(): Promise<readonly StoredReference[]>;
   setReference(name: string | null, descriptor: Descriptor): Promise<void>;
+  /** By name, digest or the first digits of an id; null when there is none. */
+  find(text: string): Promise<Resolved | null>;
+  /** The same, with an error `image-not-found` when there is none. */
+  resolve(text: string): Promise<Resolved>;
+  /** Removes the entries that a condition picks; what they name stays until `prune`. */
+  removeReferences(condition: (entry: StoredReference) => boolean): Promise<readonly StoredReference[]>;
   readImage(descriptor: Descriptor, what: string): Promise<StoredImage>;
 
   hasLayer(chainId: Digest, world?: IdWorld): boolean;
@@ -160,6 +167,9 @@ export async function openStore(root: string = defaultStoreRoot()): Promise<Stor
       await working();
       await setReference(paths, name, descriptor);
     },
+    find: (text) => findImage(paths, text),
+    resolve: (text) => resolveImage(paths, text),
+    removeReferences: (condition) => removeReferences(paths, condition),
     readImage: (descriptor, what) => readImage(paths, descriptor, what),
     hasLayer: (chainId, world) => hasLayer(paths, chainId, world),
     layerPath: (chainId, world) => layerPath(paths, chainId, world),
