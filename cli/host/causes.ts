@@ -1,6 +1,8 @@
+import { grantCommand } from "../../policy/compile/ids.ts";
 import { type HostFiles, hostFiles, readNumber } from "./host-files.ts";
 import { parseMountInfo } from "./mountinfo.ts";
-import { freeSubordinateRange, subordinateFacts } from "./subid.ts";
+import { coreEscape } from "./resource-limits.ts";
+import { freeSubordinateIds, subordinateFacts } from "./subid.ts";
 
 /** What a check of a cause may look at. */
 export interface CauseContext {
@@ -119,9 +121,7 @@ export const noSubordinateIds: CauseCheck = ({ files, uid, userName }) => {
   const { uids, gids } = subordinateFacts(files, { name: userName, uid });
   if (uids.length > 0 && gids.length > 0) return null;
   const file = uids.length === 0 ? "/etc/subuid" : "/etc/subgid";
-  const { start, count } = freeSubordinateRange(`${files.text("/etc/subuid") ?? ""}\n${files.text("/etc/subgid") ?? ""}`);
-  const range = `${start}-${start + count - 1}`;
-  return { cause: `${file} grants ${userName} no ids`, remedy: `sudo usermod --add-subuids ${range} --add-subgids ${range} ${userName}` };
+  return { cause: `${file} grants ${userName} no ids`, remedy: `sudo ${grantCommand(userName, freeSubordinateIds(files))}` };
 };
 
 /** A helper without its set-user-ID bit may have file capabilities instead, which only a privileged reader can see. */
@@ -156,6 +156,23 @@ export const procSysReadOnly: CauseCheck = ({ files }) => {
     remedy:
       "start the container with --security-opt systempaths=unconfined (Docker) or --security-opt unmask=ALL (Podman), or run with a profile that sets namespaces.user to allow",
   };
+};
+
+/** What gets crashes from inside a sandbox, past the core limit. */
+export const coreEscapes = ({ files }: Pick<CauseContext, "files">): CheckedCause | null => {
+  const pattern = "a crash inside a sandbox reaches root's side of the host: kernel.core_pattern names";
+  switch (coreEscape(files)) {
+    case null:
+      return null;
+    case "socket":
+      return { cause: `${pattern} a socket ('@…'), which asks for no limit`, remedy: "sudo sysctl -w kernel.core_pattern=core" };
+    case "program":
+      return {
+        cause: `${pattern} a program ('|…'), which only a core limit of 1 byte stops, and this session's hard limit is 0`,
+        remedy:
+          "raise the hard limit to 1 or more (systemd: LimitCORE=0:infinity, else /etc/security/limits.conf), or sudo sysctl -w kernel.core_pattern=core",
+      };
+  }
 };
 
 /** Landlock has to be in the list of security modules, not only in the kernel. */

@@ -1,7 +1,9 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
-import { quoted } from "../output/terminal.ts";
+import { formatSize } from "../../policy/units.ts";
+import { type RegistriesConfig, registriesProblem } from "../image/registry/config.ts";
+import { printable, quoted } from "../output/terminal.ts";
 
 export const cgroupUses = ["auto", "none", "cgroup1", "cgroup2"] as const;
 export type CgroupUse = (typeof cgroupUses)[number];
@@ -18,14 +20,16 @@ export interface Config {
     /** cgroup v1: the directory for each controller. */
     readonly parents?: Readonly<Record<string, string>>;
   };
+  /** How to reach registries, by host. Documented in docs/registry.md. */
+  readonly registries?: RegistriesConfig;
 }
 
 export const systemConfigPath = "/etc/belljar/config.json";
 const maxBytes = 65536;
 type Environment = Readonly<Record<string, string | undefined>>;
 
-function refuse(file: string, reason: string, cause?: unknown): never {
-  throw new BelljarError("config-invalid", `reading the configuration: ${quoted(file)}: ${reason}`, { cause });
+function refuse(file: string, reason: string, detail: { readonly cause?: unknown; readonly hint?: string | undefined } = {}): never {
+  throw new BelljarError("config-invalid", `reading the configuration: ${quoted(file)}: ${reason}`, detail);
 }
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
@@ -60,33 +64,37 @@ export function parseConfig(text: string, file: string): Config {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    refuse(file, `is no JSON: ${(error as Error).message}`, error);
+    refuse(file, `is no JSON: ${(error as Error).message}`, { cause: error });
   }
   if (!isObject(value)) refuse(file, "must be an object");
-  refuseOthers(file, "", value, ["runAs", "cgroup"]);
-  const { runAs, cgroup } = value as { readonly runAs?: unknown; readonly cgroup?: unknown };
+  refuseOthers(file, "", value, ["runAs", "cgroup", "registries"]);
+  const { runAs, cgroup, registries } = value as { readonly runAs?: unknown; readonly cgroup?: unknown; readonly registries?: unknown };
+  const problem = registries === undefined ? null : registriesProblem(registries);
+  if (problem !== null) refuse(file, problem);
   if (runAs !== undefined && (typeof runAs !== "string" || runAs === "")) refuse(file, "runAs: must be the name of an account");
   return {
     ...(runAs === undefined ? {} : { runAs: runAs as string }),
     ...(cgroup === undefined ? {} : { cgroup: checkCgroup(file, cgroup) }),
+    ...(registries === undefined ? {} : { registries: registries as RegistriesConfig }),
   };
 }
 
 /** null when the file is absent. Nobody but its owner and root may have been able to write it: it names an account and host paths. */
-function readConfig(file: string, uid: number): Config | null {
+function readConfig(file: string, uid: number, foreignHint: () => string | undefined): Config | null {
   let text: string;
   try {
     const status = statSync(file);
     if (!status.isFile()) refuse(file, "is no regular file");
-    if (status.uid !== 0 && status.uid !== uid) refuse(file, `belongs to user ${status.uid}, not to you or root`);
+    if (status.uid !== 0 && status.uid !== uid) refuse(file, `belongs to user ${status.uid}, not to you or root`, { hint: foreignHint() });
     if ((status.mode & 0o002) !== 0) refuse(file, "can be written by everybody");
-    if (status.size > maxBytes) refuse(file, `is larger than ${maxBytes} bytes`);
+    if (status.size > maxBytes) refuse(file, `is larger than ${formatSize(maxBytes)}`);
     text = readFileSync(file, "utf8");
   } catch (error) {
     if (error instanceof BelljarError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ENOTDIR") return null;
-    return refuse(file, code ?? message, error);
+    const denied = code === "EACCES";
+    return refuse(file, denied ? "permission denied" : (code ?? message), { cause: error, hint: denied ? foreignHint() : undefined });
   }
   return parseConfig(text, file);
 }
@@ -98,6 +106,19 @@ export function configHome(environment: Environment): string | null {
   return home?.startsWith("/") ? join(home, ".config") : null;
 }
 
+/** Where the home that we were told of is somebody else's (as after `su` without `-`), that is what to change. */
+function foreignHome(environment: Environment, uid: number): string | undefined {
+  const { XDG_CONFIG_HOME: configured, HOME: home } = environment as { readonly XDG_CONFIG_HOME?: string; readonly HOME?: string };
+  const [name, path] = configured?.startsWith("/") ? ["XDG_CONFIG_HOME", configured] : ["HOME", home ?? ""];
+  let owner: number | undefined;
+  try {
+    owner = statSync(path, { throwIfNoEntry: false })?.uid;
+  } catch {
+    // not even to be looked at: not ours
+  }
+  return owner === uid ? undefined : `${name} is ${printable(path)}, which is not yours: set ${name} to a folder of your own`;
+}
+
 /**
  * The user's configuration over the system's, key by key. Absent files are fine.
  * Throws BelljarError `config-invalid` for one that is unreadable, foreign or wrong.
@@ -105,6 +126,9 @@ export function configHome(environment: Environment): string | null {
 export function loadConfig(environment: Environment = process.env, systemPath = systemConfigPath): Config {
   const uid = process.getuid?.() ?? 0;
   const home = configHome(environment);
-  const system = readConfig(systemPath, 0) ?? {};
-  return { ...system, ...(home === null ? {} : (readConfig(join(home, "belljar/config.json"), uid) ?? {})) };
+  const system = readConfig(systemPath, 0, () => undefined) ?? {};
+  return {
+    ...system,
+    ...(home === null ? {} : (readConfig(join(home, "belljar/config.json"), uid, () => foreignHome(environment, uid)) ?? {})),
+  };
 }

@@ -3,6 +3,7 @@ import {
   appArmorRestriction,
   type CauseContext,
   type CheckedCause,
+  coreEscapes,
   fuseClosed,
   helpersMissing,
   helperWithoutPrivileges,
@@ -112,9 +113,18 @@ function isolation(input: DiagnosisInput): readonly Row[] {
   rows.push(landlock(input));
   const restriction = appArmorRestriction(context);
   if (restriction !== null && userns.status === "ok") rows.push(note("AppArmor", `${restriction.cause}, but not for belljar-launch`));
+  rows.push(coreFiles(context));
   const yama = readNumber(context.files, "/proc/sys/kernel/yama/ptrace_scope");
   rows.push(note("Yama", yama === null ? "not active" : `ptrace_scope ${yama}; a sandbox does not depend on it`));
   return rows;
+}
+
+/** Root on the host runs what core_pattern names, with a hostile crash as its input. */
+function coreFiles({ files }: CauseContext): Row {
+  const found = coreEscapes({ files });
+  if (found !== null) return missing("core files", found);
+  const pattern = files.text("/proc/sys/kernel/core_pattern");
+  return pattern === null ? note("core files", "kernel.core_pattern cannot be read") : ok("core files", "a crash stays in the sandbox");
 }
 
 function landlock({ probe, context }: DiagnosisInput): Row {

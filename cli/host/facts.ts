@@ -10,7 +10,8 @@ import { prepareCgroup, surveyCgroups } from "./cgroup-delegation.ts";
 import type { Config } from "./config.ts";
 import { type HostFiles, hostFiles, readNumber } from "./host-files.ts";
 import { hostRootfsFacts } from "./host-rootfs-cache.ts";
-import { subordinateFacts } from "./subid.ts";
+import { resourceFacts } from "./resource-limits.ts";
+import { freeSubordinateIds, subordinateFacts } from "./subid.ts";
 
 const arches: Readonly<Record<string, Arch>> = { x64: "x86_64", arm64: "aarch64" };
 
@@ -133,6 +134,7 @@ export function probeHostFacts({
     gid: process.getgid?.() ?? 0,
     userName,
     subordinate: subordinate ? subordinateFacts(files, { name: userName, uid }) : { uids: [], gids: [], newuidmap: null, newgidmap: null },
+    freeSubordinateIds: subordinate ? freeSubordinateIds(files) : null,
     cgroup: prepareCgroup(
       surveyCgroups({ files, uid: folderUid(files, uid), pid: process.pid, config: config.cgroup, wanted: wantedControllers(policy) }),
     ),
@@ -140,5 +142,6 @@ export function probeHostFacts({
     directoryRootfs: rootfs === null ? null : directoryRootfsFacts(rootfs),
     perfClock: perfClockLikely(files),
     onlineCpus: usableCpus(files),
+    ...resourceFacts(files),
   };
 }

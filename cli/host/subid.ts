@@ -13,14 +13,24 @@ export function parseSubordinateIds(text: string, user: { readonly name: string;
   });
 }
 
-/** The first range of 65536 ids, from 100000 on, that no line of the file touches; for the remedy. */
-export function freeSubordinateRange(text: string): IdRange {
+/** Ids end here; the last is the kernel's "no id". */
+const maxId = 0xffff_fffe;
+
+/** The first range of 65536 ids, from 100000 on, that no line of the text (subuid(5), subgid(5)) touches; null where none is left. */
+export function freeRange(text: string): IdRange | null {
   const count = 65536;
   const taken = text.split("\n").flatMap((line) => {
     const [, start, size] = line.split(":").map(Number);
-    return start !== undefined && size !== undefined && Number.isFinite(start + size) ? [start + size] : [];
+    return start !== undefined && size !== undefined && Number.isFinite(start + size) ? [{ start, end: start + size }] : [];
   });
-  return { start: Math.max(100_000, ...taken), count };
+  const starts = [100_000, ...taken.map(({ end }) => end)].filter((start) => start >= 100_000).sort((a, b) => a - b);
+  const start = starts.find((from) => from + count - 1 <= maxId && taken.every((one) => one.end <= from || one.start >= from + count));
+  return start === undefined ? null : { start, count };
+}
+
+/** What a remedy proposes as both: free in /etc/subuid and in /etc/subgid. */
+export function freeSubordinateIds(files: HostFiles): IdRange | null {
+  return freeRange(`${files.text("/etc/subuid") ?? ""}\n${files.text("/etc/subgid") ?? ""}`);
 }
 
 /** Where a command is on PATH, the system's folders included even where PATH leaves them out. */

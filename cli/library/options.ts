@@ -1,5 +1,5 @@
 import { BelljarError } from "../../policy/errors.ts";
-import { nearestName } from "../../policy/profile/index.ts";
+import { illFormedTexts, nearestName } from "../../policy/profile/index.ts";
 import { type LimitName, limitNames } from "../../policy/profile/types.ts";
 import { quoted } from "../output/terminal.ts";
 
@@ -136,6 +136,8 @@ export function checkOptions(options: unknown): asserts options is RunOptions {
     }
     const problem = value === undefined ? null : checks[name as keyof RunOptions](value);
     if (problem !== null) throw usage(`'${name}': ${problem}`);
+    const [illFormed] = name === "signal" ? [] : illFormedTexts(value, [name]);
+    if (illFormed !== undefined) throw usage(`${quoted(illFormed.path)}: ${illFormed.message}`);
   }
   const { command, script, image } = options as RunOptions;
   if (image !== undefined) throw new BelljarError("not-supported", "reading options: 'image': OCI images are not supported yet");

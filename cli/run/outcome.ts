@@ -1,19 +1,31 @@
 import { constants } from "node:os";
 import { BelljarError } from "../../policy/errors.ts";
-import { makeReport, sandboxErrorReport } from "../../policy/verdict/report.ts";
+import { cancelledReport, makeReport, sandboxErrorReport } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { decodeOutput, decodeRecord } from "../../policy/wire/index.ts";
 import type { RunRecord } from "../../policy/wire/wire.gen.ts";
-import { hostFiles } from "../host/host-files.ts";
-import { printable } from "../output/terminal.ts";
 import type { LaunchOutcome } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
-import { mayNameHostFile } from "./script.ts";
+
+/** What the session knows of a run besides what its launcher says. */
+export interface SessionEnd {
+  readonly launcher: string;
+  /** Somebody wished for the end; then a launcher that was cut off before its record is no failure. */
+  readonly cancelled: boolean;
+  /** The signal that reached the command, if that was it. */
+  readonly signal: NodeJS.Signals | null;
+}
+
+async function anotherBuild(launcher: string): Promise<string | null> {
+  const { otherBuildHint } = await import("./launcher-build.ts");
+  return otherBuildHint(launcher);
+}
 
 /** How a launcher ended that left no record. */
-function failureOf({ signal, exitCode, problem }: LaunchOutcome): BelljarError {
+async function failureOf({ signal, exitCode, problem }: LaunchOutcome, launcher: string): Promise<BelljarError> {
   const how = problem ?? (signal === null ? `it exited with status ${exitCode} and no record` : `it was killed by ${signal}`);
-  return new BelljarError("launcher-failed", `running the launcher: ${how}`);
+  const hint = signal === null ? await anotherBuild(launcher) : null;
+  return new BelljarError("launcher-failed", `running the launcher: ${how}`, { hint: hint ?? undefined });
 }
 
 /** The remedy of a failed step; looking for its cause takes probes that a run without failure need not load. */
@@ -27,26 +39,36 @@ function withSignal(record: RunRecord, signal: NodeJS.Signals | null): RunRecord
   return signal === null || record.cancelSignal !== 0 ? record : { ...record, cancelSignal: constants.signals[signal] };
 }
 
-/** What a missing program's name tells: a runtime outside /usr, a script's interpreter, a host script that is not there. */
-async function startHint({ command, plan }: PreparedRun, { startFailure }: RunRecord): Promise<string | null> {
-  if (startFailure !== "notFound" && startFailure !== "interpreterMissing") return null;
-  const [word = ""] = command;
-  const [program = ""] = plan.exec.argv;
-  const { outsideTool, toolHint } = await import("../host/toolpaths.ts");
-  const outside = outsideTool(hostFiles(), program, process.env);
-  if (outside !== null) return toolHint(outside);
-  if (program !== word) return `${printable(word)} asks for it; --volume and --env PATH=... can bring an interpreter`;
-  return mayNameHostFile(word)
-    ? `there is no ${printable(word)} on the host either; a host script is named relative to the current folder`
-    : null;
-}
-
 /** Words for what the launcher sent; a launcher that sent nothing is our failure, never the program's. */
-export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, signal: NodeJS.Signals | null): Promise<RunReport> {
+export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, end: SessionEnd): Promise<RunReport> {
   const { policy, plan, profileDigest, filterDigest } = prepared;
   const context = { policy, plan, profileDigest, filterDigest };
-  if (outcome.record === null) return sandboxErrorReport({ ...context, error: failureOf(outcome) });
-  const record = withSignal(decodeRecord(outcome.record), signal);
-  const hint = record.errorStep === "none" ? null : ((await checkedHint(record)) ?? (await startHint(prepared, record)));
+  if (outcome.record === null && end.cancelled) {
+    return cancelledReport({ ...context, cancelSignal: end.signal === null ? 0 : constants.signals[end.signal] });
+  }
+  if (outcome.record === null) return sandboxErrorReport({ ...context, error: await failureOf(outcome, end.launcher) });
+  const record = withSignal(await recordFrom(outcome.record, end.launcher), end.signal);
+  const hint = record.errorStep === "none" ? null : await hintFor(prepared, record, end);
   return makeReport({ ...context, record, outputs: outcome.outputs.map(decodeOutput), hintFor: () => hint });
+}
+
+async function recordFrom(bytes: Uint8Array, launcher: string): Promise<RunRecord> {
+  try {
+    return decodeRecord(bytes);
+  } catch (error) {
+    const { code, message } = error as BelljarError;
+    throw new BelljarError(code, message, { cause: error, hint: (await anotherBuild(launcher)) ?? undefined });
+  }
+}
+
+async function hintFor(prepared: PreparedRun, record: RunRecord, { launcher }: SessionEnd): Promise<string | null> {
+  if (record.errorStep === "checkPlan" || record.errorStep === "readPlan") return anotherBuild(launcher);
+  return (await checkedHint(record)) ?? startHint(prepared, record);
+}
+
+async function startHint({ command, plan, hostScripts }: PreparedRun, { startFailure }: RunRecord): Promise<string | null> {
+  if (startFailure !== "notFound" && startFailure !== "interpreterMissing") return null;
+  const { missingHint } = await import("./missing-program.ts");
+  // A script of the sandbox whose interpreter is missing is there itself.
+  return missingHint({ word: command[0] ?? "", program: plan.exec.argv[0] ?? "", hostScripts: hostScripts && startFailure === "notFound" });
 }

@@ -28,6 +28,8 @@ const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const patienceMs = 5000;
 
 interface Cancelling {
+  /** Somebody wished for the end. */
+  readonly asked: () => boolean;
   readonly signal: () => NodeJS.Signals | null;
   readonly stop: () => void;
 }
@@ -51,6 +53,7 @@ function cancelOn(run: Launch, options: SessionOptions): Cancelling {
   if (options.abort?.aborted) ask();
   options.abort?.addEventListener("abort", ask);
   return {
+    asked: () => asked,
     signal: () => first,
     stop: () => {
       if (timer !== null) clearTimeout(timer);
@@ -100,7 +103,7 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
     const outcome = await run.outcome;
     await tidyAfter(outcome, { launcher, prepared });
     return {
-      report: await reportOf(prepared, outcome, cancelling.signal()),
+      report: await reportOf(prepared, outcome, { launcher, cancelled: cancelling.asked(), signal: cancelling.signal() }),
       stdout: stdout.bytes(),
       stderr: stderr.bytes(),
       signal: cancelling.signal(),

@@ -152,7 +152,8 @@ int main(int argc, char **argv)
 	if (lock_knows(mode))
 		return lock_main(mode);
 	if (strcmp(mode, "version") == 0) {
-		(void)write_all(1, "belljar-launch wire 1\n", 22);
+		static const char line[] = "belljar-launch wire " WIRE_TABLE "\n";
+		(void)write_all(1, line, sizeof(line) - 1);
 		return 0;
 	}
 	if (strcmp(mode, "run") != 0 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {

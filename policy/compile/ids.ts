@@ -68,7 +68,16 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
   };
 }
 
-function requireSubordinate({ subordinate, userName }: HostFacts): { readonly newuidmap: string; readonly newgidmap: string } {
+/** The command that gives an account subordinate ids; without a free range the administrator has to find one. */
+export function grantCommand(userName: string, free: IdRange | null): string {
+  const range = free === null ? "FIRST-LAST" : `${free.start}-${free.start + free.count - 1}`;
+  return `usermod --add-subuids ${range} --add-subgids ${range} ${userName}`;
+}
+
+function requireSubordinate({ subordinate, userName, freeSubordinateIds }: HostFacts): {
+  readonly newuidmap: string;
+  readonly newgidmap: string;
+} {
   const { uids, gids, newuidmap, newgidmap } = subordinate;
   if (newuidmap === null || newgidmap === null)
     throw new BelljarError("guard-unavailable", "mapping ids: 'user.mode': subordinate ids need the programs newuidmap and newgidmap", {
@@ -78,7 +87,7 @@ function requireSubordinate({ subordinate, userName }: HostFacts): { readonly ne
     throw new BelljarError(
       "guard-unavailable",
       `mapping ids: 'user.mode': ${userName} has no range in ${uids.length === 0 ? "/etc/subuid" : "/etc/subgid"}`,
-      { hint: `as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${userName}` },
+      { hint: `as root: ${grantCommand(userName, freeSubordinateIds)}` },
     );
   return { newuidmap, newgidmap };
 }

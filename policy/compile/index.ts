@@ -1,6 +1,7 @@
 /** ResolvedPolicy, facts of the host and the request -> LaunchPlan: complete, deterministic, without effects. */
 import type { ResolvedPolicy } from "../profile/types.ts";
 import type { EnforcementValue, RunReport } from "../verdict/report-types.ts";
+import { applyLimits } from "./applied.ts";
 import { planCgroups } from "./cgroup.ts";
 import { compileExec } from "./exec.ts";
 import { compileIds } from "./ids.ts";
@@ -30,8 +31,10 @@ export interface CompileResult {
  * Throws BelljarError: `usage` (command, environment, ids, working directory), `profile-invalid` (contradictions),
  * `limit-unenforceable`, `guard-unavailable`, `rootfs-invalid`, `not-supported`.
  */
-export function compilePlan({ policy, facts, request, filters }: CompileInput): CompileResult {
-  const ids = compileIds({ policy, facts, request });
+export function compilePlan({ policy: asked, facts, request, filters }: CompileInput): CompileResult {
+  const ids = compileIds({ policy: asked, facts, request });
+  const applied = applyLimits({ policy: asked, facts, initCounts: ids.initUid === ids.programUid });
+  const policy = { ...asked, limits: applied.limits };
   const cgroups = planCgroups({ facts: facts.cgroup, limits: policy.limits, programIsCaller: ids.programIsCaller });
   const mechanisms = chooseMechanisms({ policy, facts, cgroups });
   checkRequired({ policy, facts, cgroups }, mechanisms);
@@ -40,7 +43,7 @@ export function compilePlan({ policy, facts, request, filters }: CompileInput): 
   return {
     plan: { sandbox, exec },
     // What a profile loosens, whatever the host, the profile layer has said already.
-    warnings: limitWarnings(mechanisms),
+    warnings: [...applied.warnings, ...limitWarnings(mechanisms, facts)],
     enforcement: {
       ...enforcementOf(mechanisms),
       seccomp: filters.profile.length > 0 ? "enforced" : "none",

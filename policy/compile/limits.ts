@@ -37,7 +37,7 @@ export function chooseMechanisms({ policy, facts, cgroups }: LimitInput): Mechan
     // The CPU affinity that the program starts with is no limit: it may widen it again with sched_setaffinity(2).
     cpuset: has("cpuset") ? group : "none",
     lockedMemory: "rlimit",
-    core: "rlimit",
+    core: facts.core.escape === null ? "rlimit" : "none",
     addressSpace: "rlimit",
   };
   const asked = limitNames.map((name) => [name, policy.limits[name] === null ? "notAsked" : best[name]] as const);
@@ -113,12 +113,20 @@ export function compileCpus({ policy, facts }: Pick<LimitInput, "policy" | "fact
   return cpus;
 }
 
+/** What comes of a limit that nothing enforces. */
+function restOf(name: LimitName, { core }: HostFacts): string {
+  if (name === "cpuset") return "the program starts on these CPUs but may leave them";
+  if (name === "core" && core.escape !== null)
+    return `a crash of the program is handed to the ${core.escape} that the host's core_pattern names`;
+  return "the run goes on without it";
+}
+
 /** One warning for each limit that is set and that nothing enforces. */
-export function limitWarnings(mechanisms: Mechanisms): readonly CompileWarning[] {
+export function limitWarnings(mechanisms: Mechanisms, facts: HostFacts): readonly CompileWarning[] {
   return limitNames
     .filter((name) => mechanisms[name] === "none")
     .map((name) => {
-      const rest = name === "cpuset" ? "the program starts on these CPUs but may leave them" : "the run goes on without it";
+      const rest = restOf(name, facts);
       return { limit: name, message: `limits.${name}: nothing enforces it on this host: ${rest} (see 'belljar doctor')` };
     });
 }

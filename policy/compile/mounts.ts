@@ -5,7 +5,7 @@ import type { FsEntry, FsFlag } from "../wire/wire.gen.ts";
 import { devEntries } from "./dev.ts";
 import { bind, bindFile, mask, readOnly, scratch, tmpfs } from "./entries.ts";
 import { procEntries, sysEntries } from "./kernel-fs.ts";
-import { sandboxPath, workPath } from "./paths.ts";
+import { isWithin, sandboxPath, workPath } from "./paths.ts";
 import { rootfsEntries } from "./rootfs.ts";
 import type { HostFacts, RunRequest } from "./types.ts";
 
@@ -29,9 +29,22 @@ export function compileMounts({ policy, facts, request, uid, gid }: MountInput):
     ...devEntries(),
     scratch("/tmp", { name: "tmp", mode: 0o1777 }),
     scratch(workPath, { name: "work", mode: 0o755, ownedByProgram: true }),
-    ...policy.mounts.map(mountEntry),
+    ...parentsFirst(policy.mounts.map(mountEntry)),
     ...scriptEntries(request, policy),
   ];
+}
+
+/**
+ * In the profile's order, but for mounts that would cover one that stands before them: those go first, so that -v a:/d/sub -v b:/d shows
+ * both. `read-only` covers nothing, and what is mounted beneath it may need its mount point made first.
+ */
+function parentsFirst(mounts: readonly FsEntry[]): readonly FsEntry[] {
+  const sorted: FsEntry[] = [];
+  for (const mount of mounts) {
+    const child = mount.kind === "readOnly" ? -1 : sorted.findIndex(({ target }) => isWithin(target, mount.target));
+    sorted.splice(child === -1 ? sorted.length : child, 0, mount);
+  }
+  return sorted;
 }
 
 function mountEntry(mount: ResolvedMount): FsEntry {

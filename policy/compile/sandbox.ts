@@ -38,7 +38,8 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     userNamespaces: policy.namespaces.user,
     hostname: policy.process.hostname,
     network: policy.network.mode === "host" ? "host" : "private",
-    scratchBytes: BigInt(policy.limits.disk ?? 0),
+    // In whole pages, as tmpfs gives them out.
+    scratchBytes: BigInt(Math.ceil((policy.limits.disk ?? 0) / facts.pageSize) * facts.pageSize),
     scratchInodes: BigInt(policy.limits.inodes ?? 0),
     rootReadOnly: true, // a writable root is refused by rootfsEntries
     rootKind: "skeleton",

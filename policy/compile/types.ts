@@ -1,4 +1,5 @@
 /** What the compiler is told besides the policy: facts of the host (probed by cli/host) and the request (options). */
+import type { LimitName } from "../profile/types.ts";
 import type { ExecPlan, SandboxPlan } from "../wire/wire.gen.ts";
 
 export type Arch = "x86_64" | "aarch64";
@@ -35,6 +36,12 @@ export interface DirectoryRootfsFacts {
   readonly entries: readonly { readonly name: string; readonly kind: "directory" | "file" | "symlink"; readonly target: string | null }[];
 }
 
+/** Limits that a process inherits and can only lower. */
+export type CallerLimit = Extract<
+  LimitName,
+  "cpuTime" | "fileSize" | "stack" | "core" | "processes" | "openFiles" | "lockedMemory" | "addressSpace"
+>;
+
 export interface HostFacts {
   readonly arch: Arch;
   readonly pageSize: number;
@@ -47,12 +54,25 @@ export interface HostFacts {
     readonly newuidmap: string | null;
     readonly newgidmap: string | null;
   };
+  /** Ids that no line of /etc/subuid and /etc/subgid touches, to propose; null where there are none or nobody asks. */
+  readonly freeSubordinateIds: IdRange | null;
   readonly cgroup: CgroupFacts;
   readonly hostRootfs: HostRootfsFacts | null;
   readonly directoryRootfs: DirectoryRootfsFacts | null;
   /** perf_event_open of an own task clock works for this user. */
   readonly perfClock: boolean;
   readonly onlineCpus: readonly number[];
+  /** The caller's hard resource limits, in the base units of {@link LimitName}; null: none. */
+  readonly callerLimits: Readonly<Record<CallerLimit, number | null>>;
+  readonly core: {
+    /**
+     * What gets a crash in spite of our core limit. socket: core_pattern is "@…" (Linux 6.16), which asks for no limit. program: it is
+     * "|…", which only a limit of 1 byte stops, and the caller's hard limit is 0.
+     */
+    readonly escape: "socket" | "program" | null;
+    /** The caller's own core limit is 1 byte, soft and hard: so it is within a sandbox, where it may not be set again. */
+    readonly closed: boolean;
+  };
 }
 
 /** What one run asks for beyond its profile; all host paths absolute. */

@@ -48,6 +48,12 @@ function ruleWords({ names, action, args }: ResolvedSeccompRule): string {
   return `${names.join(", ")}: ${action}${conditions.length === 0 ? "" : ` if ${conditions.join(" and ")}`}`;
 }
 
+/** The rule set "default" names every known call, which leaves nothing for a default action (test/unit/seccomp/rule-sets.test.ts). */
+function defaultActionWords({ defaultAction, ruleSets }: ResolvedPolicy["seccomp"]): string {
+  if (defaultAction === null) return "as the rule set says";
+  return ruleSets.includes("default") ? `${defaultAction} (no effect: rule set "default" names every known call)` : defaultAction;
+}
+
 const listWords = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
 
 function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
@@ -85,7 +91,7 @@ function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
     ...limitNames.map((name) => ({ path: `limits.${name}`, value: formatLimit(name, limits[name]), raw: limits[name] })),
     list("limits.required", policy.required),
     list("seccomp.extends", seccomp.ruleSets),
-    { path: "seccomp.defaultAction", value: seccomp.defaultAction ?? "as the rule set says", raw: seccomp.defaultAction },
+    { path: "seccomp.defaultAction", value: defaultActionWords(seccomp), raw: seccomp.defaultAction },
     plain("seccomp.audit", seccomp.audit),
     { path: "seccomp.file", value: seccomp.file ?? "none", raw: seccomp.file },
     ...each("seccomp.syscalls", seccomp.syscalls, ruleWords),

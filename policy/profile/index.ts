@@ -2,6 +2,7 @@
 export { builtinProfiles } from "./builtin.gen.ts";
 export { capabilityNumbers, readCapability } from "./check.ts";
 export { type DiffRow, diffPolicies, type ExplainRow, explainProfile, originOf } from "./explain.ts";
+export { illFormedTexts } from "./json.ts";
 export { formatLimit, limitKinds, parseLimit, readLimit, spellLimit } from "./limits.ts";
 export { type Override, parseSet, refuseBareDuration } from "./overrides.ts";
 export { parseProfile } from "./parse.ts";

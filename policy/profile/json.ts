@@ -52,6 +52,22 @@ function syntaxWords(text: string, offset: number, expecting: Expecting): string
   return expectingWords[expecting];
 }
 
+/** ES2024, in Node since 20; the type library of this project is a year behind. */
+type WellFormedText = string & { isWellFormed(): boolean };
+
+/** Where texts hold half a surrogate pair ("\ud800"): no UTF-8 says that, so nothing can be given to a program or the kernel as it. */
+export function illFormedTexts(value: unknown, path: readonly PathSegment[] = []): readonly Problem[] {
+  const wrong = (text: string) => !(text as WellFormedText).isWellFormed();
+  const problem = (at: readonly PathSegment[]): Problem => ({
+    path: formatPath(at),
+    message: "holds half a surrogate pair, which is no text",
+  });
+  if (typeof value === "string") return wrong(value) ? [problem(path)] : [];
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
+  if (Array.isArray(value)) return value.flatMap((element, index) => illFormedTexts(element, [...path, index]));
+  return Object.entries(value).flatMap(([key, inner]) => (wrong(key) ? [problem([...path, key])] : illFormedTexts(inner, [...path, key])));
+}
+
 /** Reads one JSON text. Problems other than syntax (duplicate keys) come beside the value, so that all can be told at once. */
 export function readJson(text: string): JsonResult {
   if (text.length > maxJsonBytes) {
@@ -110,5 +126,8 @@ export function readJson(text: string): JsonResult {
     }
     offset += whole.length;
   }
-  return { ok: true, value: JSON.parse(text) as unknown, problems };
+  const value = JSON.parse(text) as unknown;
+  // Text that came as UTF-8 has it from an escape or not at all.
+  if (/\\u[dD][89a-fA-F]/.test(text)) problems.push(...illFormedTexts(value));
+  return { ok: true, value, problems };
 }

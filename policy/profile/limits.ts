@@ -21,6 +21,8 @@ interface LimitKind {
   /** Where 0 means something; elsewhere it is refused, for a limit of 0 either stops everything or, to the kernel, nothing. */
   readonly zero?: true;
   readonly max?: number;
+  /** Below it no program starts: measured on x86_64 with 4 KiB pages, 400 starts of a static program each. */
+  readonly min?: number;
 }
 
 export const limitKinds: Readonly<Record<LimitName, LimitKind>> = {
@@ -31,21 +33,21 @@ export const limitKinds: Readonly<Record<LimitName, LimitKind>> = {
   output: { unit: "size" },
   disk: { unit: "size" },
   inodes: { unit: "count" },
-  openFiles: { unit: "count", max: 2 ** 31 - 1 },
+  openFiles: { unit: "count", min: 3, max: 2 ** 31 - 1 },
   fileSize: { unit: "size" },
-  stack: { unit: "size" },
+  stack: { unit: "size", min: 16_384 },
   cpus: { unit: "cpus" },
   cpuset: { unit: "cpuset" },
   lockedMemory: { unit: "size", zero: true },
   core: { unit: "size", zero: true },
-  addressSpace: { unit: "size" },
+  addressSpace: { unit: "size", min: 1_048_576 },
 };
 
 /** A limit as written (text, number of base units or null) in base units; see `ResolvedLimits`. */
 export function readLimit(name: LimitName, value: unknown, or = "null for no limit"): Reading<number | string | null> {
   if (value === null) return { ok: true, value: null };
-  const { unit, zero, max } = limitKinds[name];
-  const bounds = { min: zero ? 0 : 1, or, ...(max === undefined ? {} : { max }) };
+  const { unit, zero, max, min = zero ? 0 : 1 } = limitKinds[name];
+  const bounds = { min, or, ...(max === undefined ? {} : { max }) };
   switch (unit) {
     case "duration":
       return readDuration(value, bounds);

@@ -41,14 +41,17 @@ const limits = {
   output: size("Bytes on stdout, and as many on stderr.", "16M"),
   disk: size("Bytes in the writable places (/work, /tmp, /dev/shm) together.", "64M"),
   inodes: count("Files and folders in the writable places together.", 10000),
-  openFiles: count("Open descriptors of one process.", 256),
+  openFiles: count("Open descriptors of one process, at least 3.", 256),
   fileSize: size("Size of one file that the program writes.", "64M"),
-  stack: size("Stack of the main thread; the default for other threads.", "64M"),
+  stack: size("Stack of the main thread, at least 16K; the default for other threads.", "64M"),
   cpus: quantity("CPUs' worth of time per second, such as 0.5 or 2.", "^\\d+(\\.\\d+)?$", 1),
   cpuset: quantity('The CPUs that the program may run on, such as "0-3,8".', "^\\d+(-\\d+)?(\\s*,\\s*\\d+(-\\d+)?)*$", "0-1"),
   lockedMemory: size("Memory that one process may lock.", 0),
   core: size("Size of a core file.", 0),
-  addressSpace: size("Address space of one process. Counts reservations: Node, Go and Java do not start under a small one.", "4G"),
+  addressSpace: size(
+    "Address space of one process, at least 1M. Counts reservations: Node, Go and Java do not start under a small one.",
+    "4G",
+  ),
 };
 export const limitNames = Object.keys(limits);
 

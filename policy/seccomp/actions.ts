@@ -40,7 +40,8 @@ export function splitReturnValue(value: ReturnValue): { readonly action: ActionN
 }
 
 /**
- * Parses `allow`, `kill` (the whole process), `log`, `trap` and `errno:NAME` or `errno:NUMBER`.
+ * Parses `allow`, `kill` (the whole process), `log`, `trap` and `errno:NAME` or `errno:NUMBER`; and `pretend`, which says
+ * success without doing anything and which only the base rule set uses (no profile may: the schema does not know it).
  * @param where JSON path for the message.
  * @throws BelljarError profile-invalid
  */
@@ -54,6 +55,8 @@ export function parseAction(text: string, where: string): ReturnValue {
       return returnValues.log;
     case "trap":
       return returnValues.trap;
+    case "pretend":
+      return errnoReturn(0);
     default:
       return errnoReturn(parseErrno(text, where));
   }

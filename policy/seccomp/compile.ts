@@ -7,6 +7,7 @@ import { instructionSize } from "./assembler.ts";
 import { emitFilter } from "./emit.ts";
 import type { Grants } from "./rule-sets.ts";
 import { type FilterInput, type FilterRules, fallThroughAction, resolveBaseRules, resolveRules } from "./rules.ts";
+import { syscallNumbers } from "./syscalls.ts";
 
 export interface CompiledFilter {
   /** struct sock_filter[], little-endian. */
@@ -42,6 +43,10 @@ export function compileFilter(input: FilterInput): CompiledFilter {
     });
   }
   const warnings = conditional.map((name) => `seccomp: ${name} is allowed only under conditions: the program may be unable to start`);
+  if (input.seccomp.defaultAction !== null && decidesEveryCall(rules))
+    warnings.push(
+      'seccomp.defaultAction: has no effect: the rules decide every known call, and unknown ones get ENOSYS (rule set "default" names all; "strict" does not)',
+    );
   return finish(rules, warnings);
 }
 
@@ -64,6 +69,11 @@ function finish(rules: FilterRules, warnings: readonly string[]): CompiledFilter
   }
   const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
   return { bytes, instructions, digest, warnings: [...rules.warnings, ...warnings] };
+}
+
+/** Nothing is left for a default. */
+function decidesEveryCall({ arch, bySyscall }: FilterRules): boolean {
+  return Object.keys(syscallNumbers(arch)).every((name) => bySyscall.get(name)?.at(-1)?.conditions.length === 0);
 }
 
 function startability(rules: FilterRules, name: string): "free" | "conditional" | "impossible" {

@@ -26,7 +26,12 @@ export function explainSyscall(input: FilterInput, name: string): readonly Sysca
   const baseRules = resolveBaseRules(input);
   if (!Object.hasOwn(syscallNumbers(input.arch), name)) {
     return [
-      { action: formatAction(baseRules.unknownAction), origin: "unknown", comment: `${input.arch} has no such system call`, conditions: [] },
+      {
+        action: formatAction(baseRules.unknownAction),
+        origin: "unknown",
+        comment: `${input.arch} has no such system call`,
+        conditions: [],
+      },
     ];
   }
   const base = baseEntries(baseRules, name);

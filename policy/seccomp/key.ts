@@ -5,7 +5,7 @@ import type { FilterInput } from "./rules.ts";
 import { syscallTablesDigest } from "./tables.gen.ts";
 
 /** Raised whenever the same input compiles to other bytes or other warnings. */
-const compilerVersion = 2;
+const compilerVersion = 3;
 
 /**
  * A key (64 hexadecimal digits) of everything that the compiled filter and its warnings depend on.

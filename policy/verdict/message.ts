@@ -1,12 +1,17 @@
 /** The one sentence about a run. */
 
+import { rlimitNumbers } from "../compile/rlimits.ts";
 import type { LaunchPlan } from "../compile/types.ts";
 import { formatLimit } from "../profile/limits.ts";
-import type { LimitName, ResolvedPolicy } from "../profile/types.ts";
+import { type LimitName, limitNames, type ResolvedPolicy } from "../profile/types.ts";
+import { formatCpuList } from "../units.ts";
 import type { RunRecord } from "../wire/wire.gen.ts";
 import { signalName, signalWords } from "./signals.ts";
 import type { Verdict } from "./verdicts.gen.ts";
 import { startFailureWords, stepFailureWords } from "./words.ts";
+
+/** The record's word for a figure that nobody took. */
+export const notMeasured = 0xffff_ffff_ffff_ffffn;
 
 export interface RunFacts {
   readonly record: RunRecord;
@@ -14,11 +19,46 @@ export interface RunFacts {
   readonly plan: LaunchPlan;
 }
 
-/** Limits as applied, in base units: those that are set, memory in whole pages. */
+/** Where the plan says what a limit has become: whole pages, and no more than the caller himself has. */
+function planned(name: LimitName, { sandbox, exec }: LaunchPlan): number | string | null {
+  const resource = (number: number): number | null => {
+    const limit = exec.rlimits.find((one) => one.resource === number);
+    return limit === undefined ? null : Number(limit.hard);
+  };
+  switch (name) {
+    case "cpuTime":
+      return Number(exec.cpuMs);
+    case "memory":
+      return Number(exec.memoryBytes);
+    case "processes":
+      return Number(exec.processes);
+    case "disk":
+      return Number(sandbox.scratchBytes);
+    case "cpuset":
+      return formatCpuList(exec.cpus);
+    case "openFiles":
+    case "fileSize":
+    case "stack":
+    case "lockedMemory":
+    case "addressSpace":
+      return resource(rlimitNumbers[name]);
+    // A core limit of 0 is 1 byte to the kernel.
+    case "core":
+    case "wallTime":
+    case "output":
+    case "inodes":
+    case "cpus":
+      return null;
+  }
+}
+
+/** Limits as applied, in base units: those that are set. */
 export function appliedLimits({ policy, plan }: Pick<RunFacts, "policy" | "plan">): Readonly<Partial<Record<LimitName, number | string>>> {
-  const set = Object.entries(policy.limits).filter(([, value]) => value !== null);
-  const limits = Object.fromEntries(set) as Partial<Record<LimitName, number | string>>;
-  return policy.limits.memory === null ? limits : { ...limits, memory: Number(plan.exec.memoryBytes) };
+  const set = limitNames.flatMap((name) => {
+    const value = policy.limits[name];
+    return value === null ? [] : [[name, planned(name, plan) ?? value] as const];
+  });
+  return Object.fromEntries(set);
 }
 
 export function messageFor(verdict: Verdict, run: RunFacts): string {
@@ -31,7 +71,7 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
     case "sandbox-error":
       return stepFailureWords(record, run.plan).message;
     case "cancelled":
-      return record.cancelSignal > 0 ? `cancelled by ${signalName(record.cancelSignal)}` : "cancelled by the caller";
+      return cancelWords(record.cancelSignal);
     case "start-failed":
       return startFailureWords(record, run.plan).message;
     case "memory-limit":
@@ -45,7 +85,7 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
     case "output-limit":
       return `wrote more to ${floodedStream(record)} than the limit of ${limit("output") ?? "its host"}`;
     case "disk-limit":
-      return `${ending(record)} with the scratch space full (${scratchLimits(limit)}); that this was the cause is inferred`;
+      return `${ending(record)} with the scratch space full (${scratchWords(run)}); that this was the cause is inferred`;
     case "process-limit":
       return `${ending(record)} after the kernel refused a fork at the limit of ${limit("processes") ?? "its host's"} processes`;
     case "syscall-denied":
@@ -57,6 +97,10 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
   }
 }
 
+export function cancelWords(cancelSignal: number): string {
+  return cancelSignal > 0 ? `cancelled by ${signalName(cancelSignal)}` : "cancelled by the caller";
+}
+
 function ending({ exitCode, signal }: RunRecord): string {
   return signal > 0 ? `killed by ${signalWords(signal)}` : `exited with code ${exitCode}`;
 }
@@ -66,8 +110,20 @@ function floodedStream({ stdoutTruncated, stderrTruncated }: RunRecord): string 
   return stderrTruncated !== 0 ? "stderr" : "stdout";
 }
 
-function scratchLimits(limit: (name: LimitName) => string | null): string {
-  const inodes = limit("inodes");
-  const parts = [limit("disk"), inodes === null ? null : `${inodes} files`].filter((part) => part !== null);
-  return parts.length === 0 ? "no limit set" : `limit ${parts.join(", ")}`;
+/** Which of the two was used up, where the figures tell; else what the limits are. */
+function scratchWords(run: RunFacts): string {
+  const limits = appliedLimits(run);
+  const { diskBytes, diskInodes } = run.record;
+  const kinds = [
+    { name: "disk", used: diskBytes, full: "no space left of", unit: "" },
+    { name: "inodes", used: diskInodes, full: "no file left of", unit: " files" },
+  ] as const;
+  const set = kinds.flatMap((kind) => {
+    const limit = limits[kind.name];
+    return limit === undefined ? [] : [{ ...kind, limit, words: formatLimit(kind.name, limit) }];
+  });
+  if (set.length === 0) return "no limit set";
+  const full = set.filter(({ used, limit }) => used !== notMeasured && Number(used) >= Number(limit));
+  if (full.length > 0) return full.map((one) => `${one.full} ${one.words}`).join(", ");
+  return `limit ${set.map(({ words, unit }) => `${words}${unit}`).join(", ")}`;
 }

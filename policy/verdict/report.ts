@@ -5,7 +5,7 @@ import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
 import { mechanismsByLimit } from "../wire/index.ts";
 import type { OutputRecord, RunRecord } from "../wire/wire.gen.ts";
-import { appliedLimits, messageFor } from "./message.ts";
+import { appliedLimits, cancelWords, messageFor, notMeasured } from "./message.ts";
 import type { EnforcementValue, ReportError, RunReport } from "./report-types.ts";
 import { signalName, signalNumber } from "./signals.ts";
 import { type Verdict, verdictTable } from "./verdicts.gen.ts";
@@ -25,20 +25,18 @@ export interface ReportInput extends ReportContext {
   readonly hintFor?: ((record: RunRecord) => string | null) | undefined;
 }
 
-const notMeasured = 0xffff_ffff_ffff_ffffn;
 const count = (value: bigint): number | null => (value === notMeasured ? null : Number(value));
 /** Milliseconds to the microsecond. */
 const milliseconds = (ns: bigint): number | null => (ns === notMeasured ? null : Math.round(Number(ns) / 1000) / 1000);
 
 /** The report of a run that the launcher told the end of. */
 export function makeReport(input: ReportInput): RunReport {
-  const { record } = input;
-  const verdict = verdictOf(record);
-  const started = verdict !== "start-failed";
+  const verdict = verdictOf(input.record);
+  const record = input.record.setupNs === notMeasured ? withoutFigures(input.record) : input.record;
   return {
     schemaVersion: 1,
     verdict,
-    exitCode: started && record.exitCode >= 0 ? record.exitCode : null,
+    exitCode: ownEnding(verdict) && record.exitCode >= 0 ? record.exitCode : null,
     signal: signalOf(verdict, record),
     message: `${messageFor(verdict, input)}${leftoverWords(record)}`,
     time: {
@@ -50,7 +48,7 @@ export function makeReport(input: ReportInput): RunReport {
       setupMs: milliseconds(record.setupNs),
     },
     memory: { peakBytes: count(record.memoryPeak), oomKills: count(record.oomKills) },
-    processes: { peak: count(record.processesPeak), limitHits: count(record.processLimitHits) },
+    processes: { peak: countsProcesses(input.plan) ? count(record.processesPeak) : null, limitHits: count(record.processLimitHits) },
     disk: {
       usedBytes: count(record.diskBytes),
       usedInodes: count(record.diskInodes),
@@ -70,14 +68,23 @@ export function makeReport(input: ReportInput): RunReport {
   };
 }
 
-/** The report where the launcher left no record: everything that it would have measured is unknown. */
+/** The report where the launcher left no record and should have: everything that it would have measured is unknown. */
 export function sandboxErrorReport({ error, ...context }: ReportContext & { readonly error: BelljarError }): RunReport {
+  const { code, message, hint } = error;
+  return { ...unrecordedReport(context), verdict: "sandbox-error", message, error: { code, message, hint } };
+}
+
+/** The report of a run that was cut off on request before its launcher could leave a record: by `cancelSignal`, or the caller (0). */
+export function cancelledReport({ cancelSignal, ...context }: ReportContext & { readonly cancelSignal: number }): RunReport {
+  const by = cancelSignal > 0 ? signalName(cancelSignal) : null;
+  return { ...unrecordedReport(context), verdict: "cancelled", signal: by, message: cancelWords(cancelSignal) };
+}
+
+function unrecordedReport(context: ReportContext): Omit<RunReport, "verdict" | "message"> {
   return {
     schemaVersion: 1,
-    verdict: "sandbox-error",
     exitCode: null,
     signal: null,
-    message: error.message,
     time: { wallMs: null, cpuMs: null, userMs: null, systemMs: null, cpuExact: false, setupMs: null },
     memory: { peakBytes: null, oomKills: null },
     processes: { peak: null, limitHits: null },
@@ -88,7 +95,7 @@ export function sandboxErrorReport({ error, ...context }: ReportContext & { read
     enforcement: {},
     denials: null,
     sandbox: sandboxOf(context, null),
-    error: { code: error.code, message: error.message, hint: error.hint },
+    error: null,
   };
 }
 
@@ -131,10 +138,52 @@ function verdictOf({ verdict }: RunRecord): Verdict {
   return found.name;
 }
 
+/** A set-up that failed before the program was let go: what its record counts is nothing of the program's. */
+function withoutFigures(record: RunRecord): RunRecord {
+  const none = notMeasured;
+  return {
+    ...record,
+    ...{ exitCode: -1, signal: 0, wallNs: none, cpuNs: none, userNs: none, systemNs: none, cpuExact: 0 },
+    ...{ memoryPeak: none, oomKills: none, processesPeak: none, processLimitHits: none },
+    ...{ diskBytes: none, diskInodes: none, diskFull: 2, stdoutBytes: none, stderrBytes: none },
+  };
+}
+
+/**
+ * Whether the wait status is the program's own. Where we, or the kernel at our limit, ended the run, it says who was faster: the
+ * program, which may have been about to end, or the kill.
+ */
+function ownEnding(verdict: Verdict): boolean {
+  switch (verdict) {
+    case "ok":
+    case "exit-nonzero":
+    case "signaled":
+    case "syscall-denied":
+    case "disk-limit":
+    case "process-limit":
+    case "sandbox-error":
+      return true;
+    case "memory-limit":
+    case "cpu-time-limit":
+    case "wall-time-limit":
+    case "output-limit":
+    case "cancelled":
+    case "start-failed":
+      return false;
+  }
+}
+
 /** Of the program, as its wait status says; for a cancelled run the signal that asked for the end, where there was one. */
 function signalOf(verdict: Verdict, { signal, cancelSignal }: RunRecord): string | null {
   if (verdict === "cancelled") return cancelSignal > 0 ? signalName(cancelSignal) : null;
-  return verdict !== "start-failed" && signal > 0 ? signalName(signal) : null;
+  const name = ownEnding(verdict) && signal > 0 ? signalName(signal) : null;
+  // After a failure of ours whatever still runs is killed.
+  return verdict === "sandbox-error" && name === "SIGKILL" ? null : name;
+}
+
+/** Only a pids cgroup sees every task; samples miss those that live between two of them. */
+function countsProcesses({ sandbox }: LaunchPlan): boolean {
+  return sandbox.cgroups.some(({ controllers }) => controllers.split(" ").includes("pids"));
 }
 
 function leftoverWords({ leftovers }: RunRecord): string {
@@ -143,10 +192,10 @@ function leftoverWords({ leftovers }: RunRecord): string {
 }
 
 function outputsOf(records: readonly OutputRecord[], { exec }: LaunchPlan): RunReport["outputs"] {
-  return exec.filesOut.map(({ source }, index) => {
+  return exec.filesOut.map(({ source, maxBytes }, index) => {
     const record = records.find((output) => output.index === index);
     if (record === undefined) return { path: source, bytes: null, error: "not copied: the run ended before" };
-    const error = outputError(record);
+    const error = outputError(record, Number(maxBytes));
     return { path: source, bytes: error === null ? count(record.bytes) : null, error };
   });
 }

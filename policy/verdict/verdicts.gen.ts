@@ -61,7 +61,7 @@ export const verdictTable = [
     "name": "syscall-denied",
     "evidence": "sigsys",
     "onlyIfFailed": true,
-    "proof": "the main process died of SIGSYS",
+    "proof": "inferred: the main process died of SIGSYS, and a filter that kills or traps is installed",
     "words": "killed by the system call filter"
   },
   {

@@ -2,6 +2,7 @@
 
 import type { LaunchPlan } from "../compile/types.ts";
 import { errnoName } from "../seccomp/errno.ts";
+import { formatSize } from "../units.ts";
 import type { FsEntry, OutputFailure, OutputRecord, RunRecord } from "../wire/wire.gen.ts";
 import { steps } from "../wire/wire.gen.ts";
 
@@ -110,6 +111,7 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   const subject = stepSubject(record, plan);
   const about = errorText === "" || subject.includes(errorText) ? "" : `: ${shown(errorText)}`;
   const reason = errorErrno === 0 ? "" : `: ${errnoWords(errorErrno)}`;
+  if (errorStep === "initDied") return { message: `the sandbox's first process died unasked${about}${reason} (step initDied)`, hint: null };
   return {
     message: `step ${errorStep} (${errorStage}) failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,
     hint: errorStep === "filesystem" ? mountHint(plan.sandbox.filesystem[errorIndex], record) : null,
@@ -173,8 +175,9 @@ const outputReasons: Readonly<Record<OutputFailure, string>> = {
 };
 
 /** Why a file was not copied out; null where it was. */
-export function outputError({ failure, error }: OutputRecord): string | null {
+export function outputError({ failure, error }: OutputRecord, maxBytes: number): string | null {
   if (failure === "none") return null;
+  if (failure === "tooBig") return `${outputReasons.tooBig} of ${formatSize(maxBytes)}`;
   const errno = error === 0 || !["unreadable", "destination"].includes(failure) ? "" : `: ${errnoWords(error)}`;
   return `${outputReasons[failure]}${errno}`;
 }

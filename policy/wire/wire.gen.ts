@@ -2,6 +2,8 @@
 
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
+/** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
+export const wireTable = "59c4018a5d852ba8";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 

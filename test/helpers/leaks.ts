@@ -58,13 +58,13 @@ export function filesBelow(dir: string): readonly string[] {
 }
 
 /** Throws when a mount has come or gone, or a run's cgroup outlives it. Waits a moment for what the kernel removes in its own time. */
-export async function assertNoLeaks(mountsBefore: readonly string[]): Promise<void> {
+export async function assertNoLeaks(mountsBefore: readonly string[], cgroupsBefore: readonly string[] = []): Promise<void> {
   const before = mountsBefore.join("\n");
   await until(() => mounts().join("\n") === before, { what: "the host's mounts to be what they were before the test", timeoutMs: 2000 });
   let orphans: readonly string[] = [];
   await until(
     () => {
-      orphans = orphanedCgroups();
+      orphans = orphanedCgroups().filter((path) => !cgroupsBefore.includes(path));
       return orphans.length === 0;
     },
     { what: "the cgroups of dead runs to go away", timeoutMs: 2000 },

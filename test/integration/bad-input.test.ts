@@ -147,7 +147,7 @@ const starts: readonly Case[] = [
   ["an empty program inside", ["--in", "empty", "--", "/work/empty"], [/not executable|#!/], 126],
   ["an unreadable script", ["./unreadable.txt"], ["unreadable.txt", "permission denied"], 126],
   ["a working directory that there is not", ["-w", "/absent", ...started], ["/absent"], 126],
-  ["--script that there is not", ["--script", "absent"], ["'absent'", "no such file"], 125],
+  ["--script that there is not", ["--script", "absent"], ["'absent'", "no such file"], 127],
 ];
 
 function expectOneError(result: BelljarResult, says: readonly (string | RegExp)[], code: number): void {

@@ -1,6 +1,6 @@
 // Kind of fault: the command line says one thing and the command does another, or nothing, and calls it success.
 import { spawn } from "node:child_process";
-import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { needs } from "../helpers/abilities.ts";
@@ -139,4 +139,34 @@ needs("userns")("SIGUSR1 opens no debugger", async () => {
   const result = await run.result;
   expect(result.code).toBe(143);
   expect(result.stderr).not.toContain("Debugger");
+});
+
+test("profiles: one that a built-in name hides is listed and warned of, and a list has one line for each", async () => {
+  const home = tempDir("config");
+  mkdirSync(join(home, "belljar/profiles"), { recursive: true });
+  const put = (name: string, profile: object) =>
+    writeFileSync(join(home, `belljar/profiles/${name}.json`), JSON.stringify({ schemaVersion: 1, ...profile }));
+  put("judge", { extends: "default" });
+  put("broken", { limits: { memory: "x", wallTime: "y" } });
+  put("lost", { extends: "nosuch" });
+  put("filter", { seccomp: { syscalls: [{ names: ["no_such_call"], action: "errno", comment: "none" }] } });
+  const env = { XDG_CONFIG_HOME: home };
+  const list = await belljar(["profile", "ls"], { env });
+  expect(list.code).toBe(0);
+  expect(list.stdout.split("\n").filter((line) => /^judge/.test(line))).toEqual([
+    expect.stringMatching(/^judge +built-in/),
+    expect.stringMatching(/^judge +shadowed/),
+  ]);
+  expect(list.stdout).toMatch(/^broken .*\(the first of 2 problems\)$/m);
+  expect(list.stdout).not.toContain("\\n");
+  expect(list.stderr).toContain("'judge' is the built-in profile");
+  const check = await belljar(["profile", "check", "judge", "broken", "lost", "filter", ...Array.from({ length: 12 }, () => "default")], {
+    env,
+  });
+  expect(check.code).toBe(1);
+  expect(check.stderr, "no warning of Node's").toBe("");
+  expect(check.stdout).toMatch(/^judge: warning: 'judge' is the built-in profile/m);
+  expect(check.stdout.match(/limits\.memory: must be/g)).toHaveLength(1);
+  expect(check.stdout).toMatch(new RegExp(`^lost: .*'nosuch'.*\\(extended by '${home}/belljar/profiles/lost.json'\\)$`, "m"));
+  expect(check.stdout).toMatch(/^filter: (warning: )?.*no_such_call/m);
 });

@@ -112,7 +112,7 @@ describe("options of the library", () => {
         command: ["a"],
         stdin: new Uint8Array(),
         limits: { memory: null },
-        files: { a: "", b: { content: "" } },
+        files: { a: "\ud83d\ude00", b: { content: "" } },
         profile: undefined,
       }),
     ).toBeUndefined();
@@ -135,6 +135,11 @@ describe("options of the library", () => {
     [{ command: ["a"], network: "bridge" }, "none, host"],
     [{ command: ["a"], outputMaxBytes: -1 }, "positive whole number"],
     [{ command: ["a"], signal: {} }, "AbortSignal"],
+    [{ command: ["a", "\ud800"] }, "'command[1]': holds half a surrogate pair"],
+    [{ command: ["a"], stdin: "\udc00" }, "'stdin': holds half a surrogate pair"],
+    [{ command: ["a"], env: { A: "\ud800" } }, "'env.A': holds"],
+    [{ command: ["a"], files: { "\ud800": "" } }, "holds half"],
+    [{ command: ["a"], set: { "process.env.A": "\ud800" } }, "holds half"],
     [{ command: ["a"], encoding: "latin1" }, "utf8, buffer"],
   ])("refused: %j", (options, text) => {
     expect(refused(options)).toMatchObject({ code: "usage", message: expect.stringContaining(text) });

@@ -65,6 +65,7 @@ export const facts: HostFacts = {
   gid: 1002,
   userName: "alice",
   subordinate: { uids: [], gids: [], newuidmap: null, newgidmap: null },
+  freeSubordinateIds: { start: 231_072, count: 65_536 },
   cgroup: { kind: "none", reason: "the session's cgroup belongs to root" },
   hostRootfs: {
     links: [
@@ -89,6 +90,17 @@ export const facts: HostFacts = {
   directoryRootfs: null,
   perfClock: true,
   onlineCpus: [0, 1],
+  callerLimits: {
+    cpuTime: null,
+    fileSize: null,
+    stack: null,
+    core: null,
+    processes: null,
+    openFiles: null,
+    lockedMemory: null,
+    addressSpace: null,
+  },
+  core: { escape: null, closed: false },
 };
 
 export const request: RunRequest = {

@@ -79,7 +79,7 @@ describe("subordinate ids", () => {
     const noRange = errorOf(() => compile({ policy: { user }, facts: { subordinate: { ...subordinate, gids: [] } } }));
     expect(noRange.code).toBe("guard-unavailable");
     expect(noRange.message).toContain("alice has no range in /etc/subgid");
-    expect(noRange.hint).toContain("usermod --add-subuids 100000-165535 --add-subgids 100000-165535 alice");
+    expect(noRange.hint).toContain("usermod --add-subuids 231072-296607 --add-subgids 231072-296607 alice");
     expect(errorOf(() => compile({ policy: { user }, facts: { subordinate: { ...subordinate, uids: [] } } })).message).toContain(
       "/etc/subuid",
     );

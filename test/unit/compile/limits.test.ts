@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
+import { rlimitNumbers } from "../../../policy/compile/rlimits.ts";
 import type { HostFacts } from "../../../policy/compile/types.ts";
 import { type LimitName, limitNames } from "../../../policy/profile/types.ts";
 import { mechanismsByLimit } from "../../../policy/wire/index.ts";
-import { cgroup1, cgroup2, compile, errorOf, noLimits, policy } from "./fixtures.ts";
+import { cgroup1, cgroup2, compile, errorOf, facts, noLimits, policy } from "./fixtures.ts";
 
 const max = 0xffff_ffff_ffff_ffffn;
 const mechanisms = (changes: Parameters<typeof compile>[0]) => mechanismsByLimit(compile(changes).plan.exec.mechanisms);
@@ -135,12 +136,15 @@ describe("cgroup writes, as the kernel reads them back", () => {
 describe("resource limits", () => {
   test("soft = hard, unlimited where the profile sets none, ascending", () => {
     expect(compile({ facts: { cgroup: cgroup2 }, limits: { stack: null } }).plan.exec.rlimits).toEqual([
+      { resource: 0, soft: max, hard: max },
       { resource: 1, soft: 67_108_864n, hard: 67_108_864n },
       { resource: 3, soft: max, hard: max },
       { resource: 4, soft: 1n, hard: 1n },
       { resource: 7, soft: 256n, hard: 256n },
       { resource: 8, soft: 0n, hard: 0n },
       { resource: 9, soft: max, hard: max },
+      { resource: 11, soft: 1024n, hard: 1024n },
+      { resource: 12, soft: 819_200n, hard: 819_200n },
       { resource: 14, soft: 0n, hard: 0n },
     ]);
     expect(rlimit({ limits: { openFiles: null } }, 7)).toBeUndefined();
@@ -155,9 +159,74 @@ describe("resource limits", () => {
     expect(rlimit({ policy: { user: { ...user, uid: 0 } }, facts: { subordinate } }, 6)?.hard).toBe(33n);
   });
   test("CPU time: a backstop in whole seconds, only where nothing better counts", () => {
-    expect(rlimit({}, 0)).toBeUndefined();
+    expect(rlimit({}, 0)).toEqual({ resource: 0, soft: max, hard: max });
     expect(rlimit({ facts: { perfClock: false }, limits: { cpuTime: 2001 } }, 0)).toEqual({ resource: 0, soft: 4n, hard: 5n });
   });
+  test("a core limit that is closed already, as within a sandbox, is not set again", () => {
+    expect(rlimit({}, 4)?.hard).toBe(1n);
+    expect(rlimit({ facts: { core: { escape: null, closed: true } } }, 4)).toBeUndefined();
+    expect(rlimit({ facts: { core: { escape: null, closed: true } }, limits: { core: 4096 } }, 4)?.hard).toBe(4096n);
+  });
+});
+
+describe("limits that the caller himself has", () => {
+  const hard = (limits: Partial<HostFacts["callerLimits"]>) => ({ callerLimits: { ...facts.callerLimits, ...limits } });
+  test.each([
+    ["openFiles", 100, "limits.openFiles (256): 100 is applied: this session's own hard limit (ulimit -Hn) allows no more"],
+    ["stack", 8_388_608, "limits.stack (64 MiB): 8 MiB is applied: this session's own hard limit (ulimit -Hs) allows no more"],
+    ["fileSize", 4096, "limits.fileSize (64 MiB): 4 KiB is applied: this session's own hard limit (ulimit -Hf) allows no more"],
+    ["lockedMemory", 65_536, "limits.lockedMemory (1 MiB): 64 KiB is applied: this session's own hard limit (ulimit -Hl) allows no more"],
+    ["addressSpace", 2 ** 30, "limits.addressSpace (2 GiB): 1 GiB is applied: this session's own hard limit (ulimit -Hv) allows no more"],
+    ["core", 0, "limits.core (1 KiB): 0 bytes is applied: this session's own hard limit (ulimit -Hc) allows no more"],
+  ] as const)("%s: what is applied, and one warning", (name, limit, message) => {
+    const wide = { lockedMemory: 2 ** 20, addressSpace: 2 ** 31, core: 1024 };
+    const { plan, warnings } = compile({ limits: wide, facts: hard({ [name]: limit }) });
+    expect(warnings).toEqual([{ limit: name, message }]);
+    const resource = rlimitNumbers[name];
+    expect(plan.exec.rlimits.find((one) => one.resource === resource)?.hard).toBe(name === "core" ? 1n : BigInt(limit));
+    expect(compile({ limits: wide, facts: hard({ [name]: 2 ** 40 }) }).warnings).toEqual([]);
+  });
+  test("processes: init counts; CPU time: ours comes first, and the backstop is no higher", () => {
+    const { plan, warnings } = compile({ facts: { ...hard({ processes: 20, cpuTime: 1000 }), perfClock: false } });
+    expect([plan.exec.processes, plan.exec.cpuMs]).toEqual([19n, 900n]);
+    expect(plan.exec.rlimits.find(({ resource }) => resource === 0)).toEqual({ resource: 0, soft: 2n, hard: 3n });
+    expect(warnings.map(({ limit }) => limit)).toEqual(["cpuTime", "processes"]);
+  });
+  test("no limit asks for nothing more", () => {
+    const { warnings } = compile({
+      limits: { stack: null, openFiles: null, cpuTime: null },
+      facts: hard({ stack: 1, openFiles: 9, cpuTime: 1 }),
+    });
+    expect(warnings).toEqual([]);
+  });
+  test("CPUs that are not there are left out of the cpuset, for the cgroup too", () => {
+    const { plan, warnings } = compile({ limits: { cpuset: "0-7" }, facts: { cgroup: cgroup2 } });
+    expect(plan.exec.cpus).toEqual([0, 1]);
+    expect(plan.exec.cgroupWrites.at(-1)?.value).toBe("0-1");
+    expect(warnings).toEqual([{ limit: "cpuset", message: "limits.cpuset (0-7): 0-1 is applied: this process may use only the CPUs 0-1" }]);
+  });
+  test("what is required is not lowered", () => {
+    const refusal = (name: LimitName, changes: object, limits = {}) =>
+      errorOf(() => compile({ policy: { required: [name] }, limits, facts: { cgroup: cgroup2, ...changes } }));
+    for (const error of [
+      refusal("processes", hard({ processes: 20 })),
+      refusal("cpuTime", hard({ cpuTime: 1000 })),
+      refusal("cpuset", {}, { cpuset: "0-7" }),
+    ])
+      expect([error.code, error.message]).toEqual(["limit-unenforceable", expect.stringContaining(": required, but this ")]);
+  });
+  test("the disk limit is in whole pages, as the file system gives them out", () => {
+    expect(compile({ limits: { disk: 100 } }).plan.sandbox.scratchBytes).toBe(4096n);
+    expect(compile({ limits: { disk: 65_537 }, facts: { pageSize: 65_536 } }).plan.sandbox.scratchBytes).toBe(131_072n);
+    expect(compile({ limits: { disk: null } }).plan.sandbox.scratchBytes).toBe(0n);
+  });
+});
+
+test.each(["socket", "program"] as const)("a core_pattern whose %s gets every crash: nothing holds the core limit, said once", (taker) => {
+  const { warnings, enforcement } = compile({ facts: { core: { escape: taker, closed: false } } });
+  const message = `a crash of the program is handed to the ${taker} that the host's core_pattern names`;
+  expect(warnings).toEqual([{ limit: "core", message: expect.stringContaining(message) }]);
+  expect(enforcement).toMatchObject({ core: "none" });
 });
 
 describe("CPUs", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { writableVolumes } from "../../../policy/compile/index.ts";
+import type { ResolvedMount } from "../../../policy/profile/types.ts";
 import type { FsEntry } from "../../../policy/wire/wire.gen.ts";
 import { compile, errorOf, facts, policy } from "./fixtures.ts";
 
@@ -155,6 +156,23 @@ describe("the profile's mounts and the script", () => {
     const cache = compile(changes).plan.sandbox.filesystem.find(({ target }) => target === "/cache");
     expect(cache).toMatchObject({ sizeBytes: 67_108_864n, inodes: 16_384n, mode: 0o700 });
     expect(writableVolumes({ ...policy, mounts })).toEqual(["/srv/out:/out"]);
+  });
+  test("parents before what stands in them: nothing is hidden by a later one, and the rest keeps its order", () => {
+    const of = (kind: "bind" | "mask" | "read-only", target: string): ResolvedMount =>
+      kind === "bind"
+        ? { kind, source: "/srv", target, access: "read-only", optional: false, comment: null }
+        : { kind, target, comment: null };
+    const order = (...given: readonly ResolvedMount[]): readonly string[] =>
+      filesystem({ policy: { mounts: given } })
+        .slice(-given.length)
+        .map((line) => line.split(" ")[1] ?? "");
+    const binds = (...targets: readonly string[]) => order(...targets.map((target) => of("bind", target)));
+    expect(binds("/d/sub", "/d")).toEqual(["/d", "/d/sub"]);
+    expect(binds("/x", "/d/a/b", "/d/c", "/y", "/d/a", "/d", "/dd")).toEqual(["/x", "/d", "/d/a", "/d/a/b", "/d/c", "/y", "/dd"]);
+    expect(binds("/b", "/a", "/a-b")).toEqual(["/b", "/a", "/a-b"]);
+    expect(order(of("bind", "/d/sub"), of("mask", "/d"))).toEqual(["/d", "/d/sub"]);
+    // It covers nothing, and a mount point beneath could not be made after it.
+    expect(order(of("bind", "/work/sub"), of("read-only", "/work"))).toEqual(["/work/sub", "/work"]);
   });
   test("a tmpfs never has all inodes of the machine", () => {
     const small = { kind: "tmpfs", target: "/c", sizeBytes: 1, inodes: null, mode: 0o755, comment: null } as const;

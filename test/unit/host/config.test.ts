@@ -1,7 +1,8 @@
-import { chmodSync } from "node:fs";
+import { chmodSync, chownSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { configHome, loadConfig, parseConfig } from "../../../cli/host/config.ts";
+import type { BelljarError } from "../../../policy/errors.ts";
 import { fakeHost } from "./tree.ts";
 
 test("a whole configuration", () => {
@@ -13,7 +14,7 @@ test("a whole configuration", () => {
 test.each([
   ["{", "is no JSON"],
   ["[]", "must be an object"],
-  ['{"runas":"x"}', "runas: unknown key (known: runAs, cgroup)"],
+  ['{"runas":"x"}', "runas: unknown key (known: runAs, cgroup, registries)"],
   ['{"runAs":7}', "runAs: must be the name of an account"],
   ['{"runAs":""}', "runAs: must be the name of an account"],
   ['{"cgroup":1}', "cgroup: must be an object"],
@@ -55,6 +56,32 @@ describe("loadConfig", () => {
     const huge = fakeHost({ "/home/belljar/config.json": " ".repeat(70_000) });
     expect(() => load(huge.root)).toThrow("larger than");
   });
+});
+
+describe("a home that is somebody else's is named as the cause", () => {
+  const hintOf = (environment: Record<string, string>) => {
+    try {
+      loadConfig(environment, "/nonexistent");
+      return "no error";
+    } catch (error) {
+      return (error as BelljarError).hint;
+    }
+  };
+  test.skipIf(process.getuid?.() !== 0)("a file that belongs to another user (root makes one)", () => {
+    const { root } = fakeHost({ "/home/belljar/config.json": "{}" });
+    const [home, file] = [join(root, "home"), join(root, "home/belljar/config.json")];
+    chownSync(file, 4242, 4242);
+    // Our own home with a foreign file in it: HOME is not at fault.
+    expect(hintOf({ XDG_CONFIG_HOME: home })).toBeNull();
+    chownSync(home, 4242, 4242);
+    expect(hintOf({ XDG_CONFIG_HOME: home })).toContain(`XDG_CONFIG_HOME is ${home}, which is not yours`);
+  });
+  test.skipIf(process.getuid?.() === 0 || (statSync("/root").mode & 0o001) !== 0)(
+    "one that may not be entered (root enters every one)",
+    () => {
+      expect(hintOf({ HOME: "/root" })).toBe("HOME is /root, which is not yours: set HOME to a folder of your own");
+    },
+  );
 });
 
 test("configHome: relative values count as unset", () => {

@@ -59,6 +59,20 @@ describe("diagnose", () => {
     expect(works(input(unknown))).toBe(false);
   });
 
+  test.each([
+    ["@/run/crash", "unlimited", "asks for no limit"],
+    ["|/usr/bin/crashd", "0", "this session's hard limit is 0"],
+  ])("crashes that leave the sandbox (core_pattern %s): found, with a remedy, and no obstacle", (pattern, hard, words) => {
+    const limits = `Max core file size        0                    ${hard.padEnd(20)} bytes\n`;
+    const given = input(good, { "/proc/sys/kernel/core_pattern": `${pattern}\n`, "/proc/self/limits": limits });
+    expect(row(given, "core files")).toMatchObject({
+      status: "missing",
+      detail: expect.stringContaining(words),
+      remedy: expect.stringContaining("kernel.core_pattern=core"),
+    });
+    expect(works(given)).toBe(true);
+    expect(row(input(good, { "/proc/sys/kernel/core_pattern": "|/usr/bin/crashd\n" }), "core files")?.status).toBe("ok");
+  });
   test("a refusal has the remedy of its checked cause, and none without one", () => {
     const refused = { ...good, userns: no(28) };
     expect(row(input(refused, { "/proc/sys/user/max_user_namespaces": "0" }), "user namespaces")).toMatchObject({

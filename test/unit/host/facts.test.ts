@@ -1,7 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { directoryRootfsFacts, folderUid, parseCpuList, perfClockLikely, probeHostFacts } from "../../../cli/host/facts.ts";
+import { hostFiles } from "../../../cli/host/host-files.ts";
+import { resourceFacts } from "../../../cli/host/resource-limits.ts";
 import { builtinProfiles, resolveProfile } from "../../../policy/profile/index.ts";
 import { fakeHost } from "./tree.ts";
 
@@ -29,6 +32,56 @@ test("folders are named by the number outside, where root is but a name", () => 
   expect(folderUid(files, 0)).toBe(1000);
   expect(folderUid(files, 5)).toBe(5);
   expect(folderUid(fakeHost({}).files, 0)).toBe(0);
+});
+
+const limitsText = `Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              30                   60                   seconds
+Max file size             unlimited            1048576              bytes
+Max stack size            8388608              unlimited            bytes
+Max core file size        1                    1                    bytes
+Max processes             96365                96365                processes
+Max open files            1024                 4096                 files
+Max locked memory         8388608              8388608              bytes
+Max address space         unlimited            9223372036854775807  bytes
+Max nice priority         0                    0
+`;
+
+describe("resource limits of the caller", () => {
+  test("hard limits in our units; unlimited, absent and beyond all numbers is none", () => {
+    expect(resourceFacts(fakeHost({ "/proc/self/limits": limitsText }).files)).toEqual({
+      callerLimits: {
+        cpuTime: 60_000,
+        fileSize: 1_048_576,
+        stack: null,
+        core: 1,
+        processes: 96_365,
+        openFiles: 4096,
+        lockedMemory: 8_388_608,
+        addressSpace: null,
+      },
+      core: { escape: null, closed: true },
+    });
+    const { callerLimits, core } = resourceFacts(fakeHost({}).files);
+    expect(new Set(Object.values(callerLimits))).toEqual(new Set([null]));
+    expect(core).toEqual({ escape: null, closed: false });
+  });
+  test("those of this very process", () => {
+    const [soft, hard] = execFileSync("sh", ["-c", "ulimit -Sn; ulimit -Hn"], { encoding: "utf8" }).trim().split("\n");
+    expect(soft).toMatch(/^(\d+|unlimited)$/);
+    expect(resourceFacts(hostFiles()).callerLimits.openFiles).toBe(hard === "unlimited" ? null : Number(hard));
+  });
+  test.each([
+    ["core\n", 0, null],
+    ["|/usr/share/apport %p\n", "unlimited", null],
+    ["|/usr/share/apport %p\n", 1, null],
+    ["|/usr/share/apport %p\n", 0, "program"],
+    ["@/run/coredump.socket\n", "unlimited", "socket"],
+    ["@@/run/coredump.socket\n", 0, "socket"],
+  ] as const)("core_pattern %j under a hard core limit of %s: %s", (pattern, hard, taker) => {
+    const limits = `Max core file size        0                    ${String(hard).padEnd(20)} bytes\n`;
+    const { files } = fakeHost({ "/proc/sys/kernel/core_pattern": pattern, "/proc/self/limits": limits });
+    expect(resourceFacts(files).core.escape).toBe(taker);
+  });
 });
 
 describe("directoryRootfsFacts", () => {

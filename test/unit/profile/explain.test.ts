@@ -60,11 +60,20 @@ describe("limits", () => {
     );
     expect(readLimit("memory", "none").ok).toBe(false);
   });
+  test.each([
+    ["stack", 16_384, "at least 16 KiB"],
+    ["addressSpace", 1_048_576, "at least 1 MiB"],
+    ["openFiles", 3, "at least 3"],
+  ] as const)("%s below what any program needs to start is refused, with the minimum", (name, min, words) => {
+    expect(readLimit(name, min)).toEqual({ ok: true, value: min });
+    expect(readLimit(name, min - 1)).toMatchObject({ ok: false, problem: expect.stringContaining(words) });
+    expect(readLimit(name, null).ok).toBe(true);
+  });
   test("words and spelling, for every limit", () => {
     expect(Object.keys(limitKinds)).toEqual([...limitNames]);
     const samples: Readonly<Record<string, [number | string, string, string | number]>> = {
       duration: [1500, "1.5 s", "1500ms"],
-      size: [65536, "64 KiB", "64K"],
+      size: [1_572_864, "1.5 MiB", "1536K"],
       count: [32, "32", 32],
       cpus: [0.5, "0.5", 0.5],
       cpuset: ["0-3", "0-3", "0-3"],
@@ -80,6 +89,16 @@ describe("limits", () => {
 });
 
 describe("explain", () => {
+  test.each([
+    ["default", null, "as the rule set says"],
+    ["default", "kill", 'kill (no effect: rule set "default" names every known call)'],
+    ["strict", "kill", "kill"],
+  ])("the default action beside rule set %s: %s", (ruleSet, action, words) => {
+    const rows = explainProfile(
+      resolve("default", `seccomp.extends=${ruleSet}`, ...(action === null ? [] : [`seccomp.defaultAction=${action}`])),
+    );
+    expect(rows.find(({ path }) => path === "seccomp.defaultAction")?.value).toBe(words);
+  });
   test("a row for every field, in words, with origin and comment", () => {
     const rows = explainProfile(
       resolve("judge", "limits.memory=512M", "process.env.A=x", 'mounts[+]={"kind":"tmpfs","target":"/c","size":"1M"}'),

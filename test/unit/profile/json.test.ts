@@ -37,6 +37,11 @@ describe("strict JSON", () => {
     expect(said(text)).toContain(words);
   });
 
+  test("refuses half a surrogate pair, in values and keys; whole pairs are text", () => {
+    expect(said('{"a":["x","\\ud800"]}')).toBe("a[1]: holds half a surrogate pair, which is no text");
+    expect(said('{"\\udc00":1}')).toContain("holds half a surrogate pair");
+    expect(said('{"a":"\\ud83d\\ude00"}')).toBe("");
+  });
   test("finds duplicate keys at any depth, compared after unescaping, once per repetition", () => {
     expect(said('{"limits":{"memory":1,"memory":2}}')).toBe("limits.memory: is given twice (again in line 1, column 23)");
     expect(said('{"a":1,\n"\\u0061":2}')).toContain("a: is given twice (again in line 2, column 1)");

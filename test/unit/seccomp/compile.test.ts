@@ -229,6 +229,19 @@ describe("allow-lists", () => {
   });
 });
 
+test("a default action that nothing is left for: a warning, and no other filter", () => {
+  for (const arch of ["x86_64", "aarch64"] as const) {
+    const of = (seccomp: Partial<ResolvedSeccomp>) => compileFilter({ ...input(seccomp), arch });
+    const [plain, allow] = [of({}), of({ defaultAction: "allow" })];
+    expect(allow.bytes).toEqual(plain.bytes);
+    expect(plain.warnings).toEqual([]);
+    expect(allow.warnings).toEqual([expect.stringContaining("seccomp.defaultAction: has no effect")]);
+    const strict = of({ ruleSets: ["strict"], defaultAction: "kill" });
+    expect(strict.warnings).toEqual([]);
+    expect(strict.digest).not.toBe(of({ ruleSets: ["strict"] }).digest);
+  }
+});
+
 describe("refusals", () => {
   test("no rule set and no default", () => {
     expect(failure(input({ ruleSets: [] })).message).toBe("seccomp: neither a rule set (extends) nor a defaultAction");

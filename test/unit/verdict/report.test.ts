@@ -1,8 +1,17 @@
 import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
-import { exitCodeFor, makeReport, type RunReport, sandboxErrorReport, type Verdict, verdictTable } from "../../../policy/verdict/index.ts";
+import { limitNames } from "../../../policy/profile/types.ts";
+import {
+  cancelledReport,
+  exitCodeFor,
+  makeReport,
+  type RunReport,
+  sandboxErrorReport,
+  type Verdict,
+  verdictTable,
+} from "../../../policy/verdict/index.ts";
 import { enums, type OutputRecord, type RunRecord, type StartFailure } from "../../../policy/wire/wire.gen.ts";
-import { compile, noLimits, policy } from "../compile/fixtures.ts";
+import { cgroup2, compile, facts, noLimits, policy } from "../compile/fixtures.ts";
 import { okRecord } from "../wire/samples.ts";
 
 const filesOut = [
@@ -50,7 +59,7 @@ describe("a run that ended well", () => {
       message: "exited with code 0",
       time: { wallMs: 12.4, cpuMs: 8.1, userMs: 6, systemMs: 2.1, cpuExact: true, setupMs: 1.9 },
       memory: { peakBytes: 8_519_680, oomKills: 0 },
-      processes: { peak: 1, limitHits: 0 },
+      processes: { peak: null, limitHits: 0 },
       disk: { usedBytes: 4096, usedInodes: 1, full: false },
       output: { stdoutBytes: 6, stderrBytes: null, truncated: false },
       outputs: [
@@ -199,9 +208,39 @@ describe("messages name the limit with its value", () => {
     expect(words("process-limit")).toContain("the limit of its host's processes");
   });
   test("the signal is the program's, or the one that cancelled", () => {
-    expect(report({ verdict: "memory-limit", record: { exitCode: -1, signal: 9 } })).toMatchObject({ exitCode: null, signal: "SIGKILL" });
+    expect(report({ verdict: "disk-limit", record: { exitCode: -1, signal: 6 } })).toMatchObject({ exitCode: null, signal: "SIGABRT" });
     expect(report({ verdict: "cancelled", record: { signal: 9, cancelSignal: 2 } }).signal).toBe("SIGINT");
     expect(report({ verdict: "cancelled", record: { signal: 9 } }).signal).toBeNull();
+  });
+  test.each(["memory-limit", "cpu-time-limit", "wall-time-limit", "output-limit", "cancelled"] as const)(
+    "%s: who was faster, our kill or the program's end, is not told",
+    (verdict) => {
+      for (const record of [{ exitCode: -1, signal: 9 }, { exitCode: -1, signal: 24 }, { exitCode: 0 }, { exitCode: 3 }])
+        expect(report({ verdict, record })).toMatchObject({ exitCode: null, signal: null });
+    },
+  );
+  test("which of space and files was used up is told where the figures tell it", () => {
+    const words = (record: Partial<RunRecord>) => report({ verdict: "disk-limit", record: { exitCode: 1, ...record } }).message;
+    expect(words({ diskBytes: 67_108_864n })).toContain("full (no space left of 64 MiB);");
+    expect(words({ diskInodes: 10_000n })).toContain("full (no file left of 10000);");
+    expect(words({ diskBytes: 67_108_864n, diskInodes: 10_000n })).toContain("full (no space left of 64 MiB, no file left of 10000);");
+    expect(words({ diskBytes: 0xffff_ffff_ffff_ffffn })).toContain("full (limit 64 MiB, 10000 files);");
+  });
+  test("limits as applied, not as asked for", () => {
+    const callerLimits = { ...facts.callerLimits, openFiles: 100, cpuTime: 1000, stack: 8_388_608 };
+    const asked = { ...policy, limits: { ...policy.limits, disk: 100, cpuset: "0-7" } };
+    const held = compile({ policy: asked, facts: { callerLimits } }).plan;
+    const made = makeReport({ ...context, policy: asked, plan: held, record: okRecord, outputs: [] });
+    expect(made.limits).toMatchObject({
+      openFiles: 100,
+      cpuTime: 900,
+      stack: 8_388_608,
+      disk: 4096,
+      cpuset: "0-1",
+      core: 0,
+      inodes: 10_000,
+    });
+    expect(Object.keys(made.limits)).toEqual(limitNames.filter((name) => asked.limits[name] !== null));
   });
   test("the command that was told to stop knows the signal better", () => {
     expect(exitCodeFor(report({ verdict: "cancelled" }), { cancelSignal: 1 })).toBe(129);
@@ -214,6 +253,26 @@ describe("messages name the limit with its value", () => {
     "%s has no error: that is for failures of the start and of ours",
     (verdict) => expect(report({ verdict }).error).toBeNull(),
   );
+});
+
+test("the peak of processes only where a pids cgroup counts them: samples miss the short-lived", () => {
+  const counted = compile({ facts: { cgroup: cgroup2 } }).plan;
+  const of = (given: typeof plan) => makeReport({ ...context, plan: given, record: okRecord, outputs: [] }).processes.peak;
+  expect([of(plan), of(counted)]).toEqual([null, 1]);
+});
+
+test("before the program was let go there is nothing to measure, whatever the record holds", () => {
+  const zeros = { wallNs: 0n, cpuNs: 0n, userNs: 0n, systemNs: 0n, memoryPeak: 0n, oomKills: 0n, processesPeak: 0n, processLimitHits: 0n };
+  const more = { diskBytes: 0n, diskInodes: 0n, stdoutBytes: 0n, stderrBytes: 0n, diskFull: 0, exitCode: 0 };
+  const made = report({ verdict: "sandbox-error", record: { ...zeros, ...more, setupNs: 0xffff_ffff_ffff_ffffn, errorStep: "checkPlan" } });
+  expect(made).toMatchObject({
+    exitCode: null,
+    time: { wallMs: null, cpuMs: null, userMs: null, systemMs: null, cpuExact: false, setupMs: null },
+    memory: { peakBytes: null, oomKills: null },
+    processes: { peak: null, limitHits: null },
+    disk: { usedBytes: null, usedInodes: null, full: null },
+    output: { stdoutBytes: null, stderrBytes: null, truncated: false },
+  });
 });
 
 describe("a program that did not start", () => {
@@ -315,13 +374,13 @@ describe("a failure of ours", () => {
     ],
     [
       { errorStep: "rlimits", errorStage: "child", errorErrno: 1, errorIndex: 0 },
-      "step rlimits (child) failed: resource limit number 1: EPERM (operation not permitted)",
+      "step rlimits (child) failed: resource limit number 0: EPERM (operation not permitted)",
     ],
     [
       { errorStep: "filesIn", errorStage: "parent", errorErrno: 28, errorIndex: 0, errorText: "in" },
       "step filesIn (parent) failed: copying '/h/in' to '/work/in': ENOSPC (no space left, or a limit of the kernel reached)",
     ],
-    [{ errorStep: "initDied", errorStage: "init", errorErrno: 0 }, "step initDied (init) failed (init ended although nobody asked it to)"],
+    [{ errorStep: "initDied", errorStage: "init", errorErrno: 0 }, "the sandbox's first process died unasked (step initDied)"],
   ])("%j", (record, message) => {
     const made = failure(record);
     expect(made).toMatchObject({ verdict: "sandbox-error", exitCode: null, message, error: { code: "sandbox-failed", message } });
@@ -354,6 +413,16 @@ describe("a failure of ours", () => {
     expect(made.outputs.map(({ error: reason }) => reason)).toEqual(new Array(2).fill("not copied: the run ended before"));
     expect(exitCodeFor(made)).toBe(125);
   });
+  test.each([
+    [2, "SIGINT", 130],
+    [15, "SIGTERM", 143],
+    [1, "SIGHUP", 129],
+    [0, null, 130],
+  ] as const)("a run that was cut off on request, by signal %i, is cancelled and no failure", (cancelSignal, signal, status) => {
+    const made = cancelledReport({ ...context, cancelSignal });
+    expect(made).toMatchObject({ verdict: "cancelled", signal, exitCode: null, error: null, time: { wallMs: null } });
+    expect(exitCodeFor(made)).toBe(status);
+  });
 });
 
 describe("files out", () => {
@@ -361,7 +430,7 @@ describe("files out", () => {
     ["missing", 2, "no such file"],
     ["notRegular", 6, "not a regular file"],
     ["link", 40, "a symbolic link is in its path"],
-    ["tooBig", 27, "larger than its size limit"],
+    ["tooBig", 27, "larger than its size limit of 10 bytes"],
     ["unreadable", 5, "cannot be read: EIO (input/output error)"],
     ["unreadable", 0, "cannot be read"],
     ["destination", 28, "its destination cannot be written: ENOSPC (no space left, or a limit of the kernel reached)"],

@@ -1,0 +1,127 @@
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { BelljarError } from "../../policy/errors.ts";
+import { quoted } from "../output/terminal.ts";
+import { missingBlob } from "./manifest.ts";
+import { isForeignLayer } from "./media-types.ts";
+import type { Descriptor } from "./oci-types.ts";
+import type { PullProgress } from "./pull-events.ts";
+import type { RegistryClient } from "./registry/client.ts";
+import type { NetworkLimits } from "./registry/limits.ts";
+import { TransientError, withRetries } from "./registry/retry.ts";
+import { networkError } from "./registry/words.ts";
+import type { Store } from "./store.ts";
+
+/** What a pull needs of the store. */
+export type PullStore = Pick<Store, "hasBlob" | "readBytes" | "blobWriter" | "putBlob" | "setReference" | "list" | "hold" | "exclusively">;
+
+export interface BlobOptions {
+  readonly what: string;
+  readonly client: RegistryClient;
+  readonly store: PullStore;
+  readonly limits: NetworkLimits;
+  readonly signal: AbortSignal;
+  readonly progress: PullProgress;
+}
+
+/** Passes bytes on from the `skip`th, and tells how many have gone by. */
+function counter(skip: number, onBytes: (bytes: number) => void): Transform {
+  let toSkip = skip;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const rest = chunk.subarray(Math.min(toSkip, chunk.length));
+      toSkip -= chunk.length - rest.length;
+      if (rest.length > 0) onBytes(rest.length);
+      done(null, rest.length > 0 ? rest : null);
+    },
+  });
+}
+
+/** One attempt to get what is missing of a blob. What has come stays for the next one, unless it is known to be wrong. */
+async function attempt(descriptor: Descriptor, options: BlobOptions): Promise<void> {
+  const { what, client, store, progress } = options;
+  const { digest, size } = descriptor;
+  const writer = await store.blobWriter(descriptor);
+  const { offset } = writer;
+  let have = offset;
+  const broken = (reason: string): TransientError =>
+    new TransientError(new BelljarError("registry-failed", `${what}: ${client.endpoint.host}: blob ${quoted(digest)}: ${reason}`));
+  progress({ kind: "started", digest, size, offset });
+  try {
+    if (offset < size) {
+      const { body, start } = await client.blob(descriptor, offset);
+      if (start === null) {
+        await writer.abort({ keep: false });
+        throw broken(`has nothing after ${offset} bytes`);
+      }
+      const count = counter(offset - start, (bytes) => {
+        have += bytes;
+        progress({ kind: "progress", digest, size, have });
+      });
+      await pipeline(body, count, writer.stream);
+      if (have < size) throw broken(`broke off after ${have} of ${size} bytes`);
+    }
+  } catch (error) {
+    const failure = networkError(what, client.endpoint.host, error);
+    // Too many bytes, or no place to put them: the one is wrong, the other is for the user to see.
+    await writer.abort({ keep: !(failure instanceof BelljarError && failure.code === "image-invalid") });
+    if (failure instanceof TransientError) failure.progressBytes = have - offset;
+    throw failure;
+  }
+  try {
+    await writer.commit();
+  } catch (error) {
+    // The part from an earlier attempt may be the damaged one. The store has forgotten all of it: the next attempt has no earlier part.
+    if (offset > 0 && error instanceof BelljarError && error.code === "image-invalid") throw new TransientError(error);
+    throw error;
+  }
+}
+
+/**
+ * Gets one blob into the store, unless it is there. Other processes that want the same one wait and find it.
+ * Throws BelljarError: `registry-failed`, `registry-denied`, `image-invalid`, `store-failed`.
+ */
+export async function fetchBlob(descriptor: Descriptor, options: BlobOptions): Promise<void> {
+  const { what, store, limits, signal, progress } = options;
+  const { digest, size } = descriptor;
+  const present = async (): Promise<boolean> => {
+    if (!(await store.hasBlob(descriptor))) return false;
+    progress({ kind: "finished", digest, size, how: "present" });
+    return true;
+  };
+  if (await present()) return;
+  const fetch = async (): Promise<void> => {
+    if (await present()) return;
+    const onWait = (waiting: { readonly reason: string; readonly delayMs: number }) => progress({ kind: "waiting", ...waiting });
+    await withRetries({ limits, signal, onWait }, () => attempt(descriptor, options));
+    progress({ kind: "finished", digest, size, how: "downloaded" });
+  };
+  try {
+    await store.exclusively(digest, fetch, signal);
+  } catch (error) {
+    const isForeign = isForeignLayer(descriptor.mediaType) || (descriptor.urls?.length ?? 0) > 0;
+    if (isForeign && error instanceof BelljarError && error.code === "image-invalid") throw missingBlob(descriptor, what);
+    throw error;
+  }
+}
+
+/**
+ * Gets blobs, several at a time. After the first failure no other is begun; `stop` ends those under way, and when they have put away
+ * what they have, the failure is thrown.
+ */
+export async function fetchBlobs(descriptors: readonly Descriptor[], options: BlobOptions & { readonly stop: () => void }): Promise<void> {
+  const waiting = [...new Map(descriptors.map((blob) => [`${blob.digest} ${blob.size}`, blob])).values()];
+  const failures: unknown[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined && failures.length === 0; next = waiting.shift()) {
+      try {
+        await fetchBlob(next, options);
+      } catch (error) {
+        failures.push(error);
+        options.stop();
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: options.limits.parallel }, worker));
+  if (failures.length > 0) throw failures[0];
+}
