@@ -34,9 +34,23 @@ interface Cancelling {
   readonly stop: () => void;
 }
 
+/**
+ * Before the launcher is started and until the command exits: a signal that comes when nobody can act on it must neither be lost
+ * nor change how the command ends.
+ */
+function hearEarly(options: SessionOptions): () => NodeJS.Signals | null {
+  let early: NodeJS.Signals | null = null;
+  if (options.onSignals)
+    for (const signal of endingSignals)
+      process.on(signal, () => {
+        early ??= signal;
+      });
+  return () => early;
+}
+
 /** Passes on the wish to end: the first asks, the next (or impatience) drops the lifeline. */
-function cancelOn(run: Launch, options: SessionOptions): Cancelling {
-  let first: NodeJS.Signals | null = null;
+function cancelOn(run: Launch, options: SessionOptions, early: NodeJS.Signals | null): Cancelling {
+  let first = early;
   let asked = false;
   let timer: NodeJS.Timeout | null = null;
   const ask = () => {
@@ -50,7 +64,7 @@ function cancelOn(run: Launch, options: SessionOptions): Cancelling {
     ask();
   };
   if (options.onSignals) for (const signal of endingSignals) process.on(signal, onSignal);
-  if (options.abort?.aborted) ask();
+  if (options.abort?.aborted || early !== null) ask();
   options.abort?.addEventListener("abort", ask);
   return {
     asked: () => asked,
@@ -87,6 +101,7 @@ const collect = (stream: Readable | null, limitBytes: number) => (stream === nul
  */
 export async function runSession(prepared: PreparedRun, options: SessionOptions): Promise<SessionResult> {
   const launcher = launcherPath();
+  const early = hearEarly(options);
   const run = await launch({
     launcher,
     sandbox: prepared.sandboxBytes,
@@ -94,7 +109,7 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
     targets: options.targets,
     detached: !options.onSignals,
   });
-  const cancelling = cancelOn(run, options);
+  const cancelling = cancelOn(run, options, early());
   const [stdout, stderr] = [collect(run.stdout, prepared.captureBytes), collect(run.stderr, prepared.captureBytes)];
   // A program need not read its input: that breaks the pipe and nothing else.
   run.stdin?.on("error", () => undefined);

@@ -149,7 +149,7 @@ test("profiles: one that a built-in name hides is listed and warned of, and a li
   put("judge", { extends: "default" });
   put("broken", { limits: { memory: "x", wallTime: "y" } });
   put("lost", { extends: "nosuch" });
-  put("filter", { seccomp: { syscalls: [{ names: ["no_such_call"], action: "errno", comment: "none" }] } });
+  put("filter", { seccomp: { syscalls: [{ names: ["no_such_call"], action: "errno:EPERM", comment: "none" }] } });
   const env = { XDG_CONFIG_HOME: home };
   const list = await belljar(["profile", "ls"], { env });
   expect(list.code).toBe(0);
