@@ -1,11 +1,12 @@
 import { readFileSync, statSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDigest, splitDigest } from "./digest.ts";
+import type { LayerIds } from "./layer/ids.ts";
 import { inStore, type StorePaths, syncFolder } from "./layout.ts";
 import { syncFileSystem, withLock } from "./lock.ts";
 import type { Digest } from "./oci-types.ts";
-import { discard } from "./store-remove.ts";
+import { discard, idsName, layerPrefix } from "./store-remove.ts";
 import type { Session } from "./store-session.ts";
 
 /** Layers unpacked under different id maps have different owners: each map has a folder of its own. */
@@ -90,23 +91,26 @@ async function place(paths: StorePaths, from: string, to: string): Promise<boole
   });
 }
 
-/** Begins to unpack a layer in a folder of the session. */
+/** Begins to unpack a layer in a folder of the session. Where `ids` are subordinate, they are noted first: without them nobody could remove the files. */
 export async function beginLayer(
   paths: StorePaths,
   session: Session,
-  layer: { readonly chainId: Digest; readonly world?: IdWorld },
+  layer: { readonly chainId: Digest; readonly world?: IdWorld | undefined; readonly ids?: LayerIds | undefined },
 ): Promise<LayerWriter> {
-  const { chainId, world = singleId } = layer;
+  const { chainId, world = singleId, ids = { kind: "single" } } = layer;
   const target = join(paths.root, layerName(chainId, world));
-  const folder = session.newPath("layer-");
+  const folder = session.newPath(layerPrefix);
   const path = join(folder, "diff");
   await inStore(writing, folder, async () => {
     await mkdir(folder, { mode: 0o700 });
+    await writeFile(join(folder, idsName), JSON.stringify(ids));
     await mkdir(path, { mode: 0o755 });
   });
   return {
     path,
-    abort: () => discard(paths, folder),
+    abort: async () => {
+      await discard(paths, folder);
+    },
     commit: (meta) =>
       inStore(writing, target, async () => {
         const file = await open(join(folder, metaName), "wx", 0o644);

@@ -31,6 +31,8 @@ export interface Pruned {
   readonly partialBlobs: number;
   /** What dead processes had left. */
   readonly deadSessions: number;
+  /** Why something that is no longer part of the store is still on the disk. */
+  readonly problems: readonly string[];
   /** Of blobs and unfinished blobs. */
   readonly freedBytes: number;
 }
@@ -105,12 +107,16 @@ async function pruneBlobs(
   return { blobs, freedBytes };
 }
 
-async function pruneLayers(
-  paths: StorePaths,
-  reached: Reached,
-): Promise<{ readonly layers: readonly string[]; readonly inUse: readonly string[] }> {
+interface PrunedLayers {
+  readonly layers: readonly string[];
+  readonly inUse: readonly string[];
+  readonly problems: readonly string[];
+}
+
+async function pruneLayers(paths: StorePaths, reached: Reached): Promise<PrunedLayers> {
   const layers: string[] = [];
   const inUse: string[] = [];
+  const problems: string[] = [];
   const pins = await livePins(paths);
   for (const { name, chainId, world } of await listLayers(paths)) {
     if (chainId !== null && reached.chainIds.has(chainId)) continue;
@@ -118,10 +124,11 @@ async function pruneLayers(
       inUse.push(name);
       continue;
     }
-    await discard(paths, join(paths.root, name));
+    const problem = await discard(paths, join(paths.root, name));
+    if (problem !== null) problems.push(problem);
     layers.push(name);
   }
-  return { layers, inUse };
+  return { layers, inUse, problems };
 }
 
 async function prunePartial(paths: StorePaths): Promise<{ readonly partialBlobs: number; readonly partialBytes: number }> {
@@ -152,8 +159,9 @@ export async function prune(paths: StorePaths, options: PruneOptions = {}): Prom
       await writeFile(paths.pruning, "");
       const images = untagged ? await removeReferences(paths, ({ name }) => name === null) : [];
       const reached = await everythingReached(paths);
-      const deadSessions = await sweepSessions(paths);
-      const { layers, inUse } = await pruneLayers(paths, reached);
+      const { layers, inUse, problems: layerProblems } = await pruneLayers(paths, reached);
+      // After the layers, so that what could not be removed of them is tried again, and told.
+      const { sessions: deadSessions, problems } = await sweepSessions(paths);
       const { blobs, freedBytes } = await pruneBlobs(paths, reached);
       const { partialBlobs, partialBytes } = await prunePartial(paths);
       return {
@@ -163,6 +171,7 @@ export async function prune(paths: StorePaths, options: PruneOptions = {}): Prom
         images: images.map(({ descriptor }) => descriptor.digest),
         partialBlobs,
         deadSessions,
+        problems: [...new Set([...layerProblems, ...problems])],
         freedBytes: freedBytes + partialBytes,
       };
     });

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { chmod, lstat, readdir, rename, rmdir, unlink } from "node:fs/promises";
+import { chmod, lstat, readdir, readFile, rename, rmdir, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { LayerIds } from "./layer/ids.ts";
 import type { StorePaths } from "./layout.ts";
 
 /** Below PATH_MAX, with room for one more name. */
@@ -67,20 +68,52 @@ export async function removeTree(path: string, options: { readonly trash: string
   await removeFolder(Buffer.from(path), aside);
 }
 
+/** Beside the unpacked files of a layer: whose they are, so that whoever finds them can remove them. */
+export const idsName = "ids.json";
+
+/** Files of subordinate ids are removed as root of such a user namespace; nobody else may. */
+async function removeForeign(folder: string): Promise<void> {
+  const text = await readFile(join(folder, idsName), "utf8").catch((error: unknown) => {
+    if (isGone(error)) return null;
+    throw error;
+  });
+  if (text === null) return;
+  const ids = JSON.parse(text) as LayerIds;
+  if (ids.kind !== "subordinate") return;
+  const { removeUnpacked } = await import("./layer/helper.ts");
+  await removeUnpacked(join(folder, "diff"), ids);
+}
+
+/** A layer, or the session of a process that was unpacking some. */
+async function removeDiscarded(path: string, trash: string): Promise<void> {
+  const names = await readdir(path).catch(() => []);
+  for (const folder of [path, ...names.filter((name) => name.startsWith(layerPrefix)).map((name) => join(path, name))])
+    await removeForeign(folder);
+  await removeTree(path, { trash });
+}
+
+/** Of the folders in which a session unpacks layers. */
+export const layerPrefix = "layer-";
+
 /**
- * Takes something out of the store at once, by rename, and then removes it; a process that dies in between leaves it in the
- * trash, which the next one empties.
+ * Takes something out of the store at once, by rename, and then removes it. What a process that dies in between leaves in the
+ * trash, or what cannot be removed now, the next one tries again. Returns the reason why something stays there, or null.
  */
-export async function discard(paths: StorePaths, path: string): Promise<void> {
+export async function discard(paths: StorePaths, path: string): Promise<string | null> {
   let trash = path;
   if (!path.startsWith(`${paths.trash}/`)) {
     trash = join(paths.trash, randomBytes(8).toString("hex"));
     try {
       await rename(path, trash);
     } catch (error) {
-      if (isGone(error)) return;
+      if (isGone(error)) return null;
       throw error;
     }
   }
-  await removeTree(trash, { trash: paths.trash });
+  try {
+    await removeDiscarded(trash, paths.trash);
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

@@ -119,15 +119,23 @@ async function salvageParts(paths: StorePaths, session: string): Promise<void> {
   }
 }
 
-/** Removes what dead processes have left, but for parts of blobs. Returns how many sessions that were. */
-export async function sweepSessions(paths: StorePaths): Promise<number> {
+export interface Swept {
+  /** Of dead processes. */
+  readonly sessions: number;
+  /** Why something could not be removed. */
+  readonly problems: readonly string[];
+}
+
+/** Removes what dead processes have left, but for parts of blobs. */
+export async function sweepSessions(paths: StorePaths): Promise<Swept> {
   const dead = await deadSessions(paths);
+  const problems: (string | null)[] = [];
   for (const path of dead) {
     await salvageParts(paths, path);
-    await discard(paths, path);
+    problems.push(await discard(paths, path));
   }
-  for (const name of await readdir(paths.trash)) await discard(paths, join(paths.trash, name));
-  return dead.length;
+  for (const name of await readdir(paths.trash)) problems.push(await discard(paths, join(paths.trash, name)));
+  return { sessions: dead.length, problems: [...new Set(problems.filter((problem) => problem !== null))] };
 }
 
 /** What live sessions hold. Only while `pruning` is there does this say anything about sessions to come. */

@@ -2,6 +2,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { digestOf } from "./digest.ts";
+import type { LayerIds } from "./layer/ids.ts";
 import { defaultStoreRoot, prepareLayout, type StorePaths, storePaths } from "./layout.ts";
 import { acquireLock, type Lock } from "./lock.ts";
 import { documentLimits, parseJson } from "./manifest-json.ts";
@@ -62,7 +63,7 @@ export interface Store {
   hasLayer(chainId: Digest, world?: IdWorld): boolean;
   layerPath(chainId: Digest, world?: IdWorld): string;
   layerMeta(chainId: Digest, world?: IdWorld): Promise<LayerMeta | null>;
-  beginLayer(chainId: Digest, world?: IdWorld): Promise<LayerWriter>;
+  beginLayer(chainId: Digest, world?: IdWorld, ids?: LayerIds): Promise<LayerWriter>;
   /** Brings what was unpacked to the disk; see settleLayers. */
   settleLayers(): Promise<void>;
   /**
@@ -174,7 +175,7 @@ export async function openStore(root: string = defaultStoreRoot()): Promise<Stor
     hasLayer: (chainId, world) => hasLayer(paths, chainId, world),
     layerPath: (chainId, world) => layerPath(paths, chainId, world),
     layerMeta: (chainId, world) => layerMeta(paths, chainId, world),
-    beginLayer: async (chainId, world) => beginLayer(paths, await session(), { chainId, ...(world === undefined ? {} : { world }) }),
+    beginLayer: async (chainId, world, ids) => beginLayer(paths, await session(), { chainId, world, ids }),
     settleLayers: () => settleLayers(paths),
     lease: async (chainIds, world) => {
       const held = work !== null;

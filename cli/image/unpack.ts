@@ -3,7 +3,6 @@ import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { chainIds } from "./digest.ts";
 import { type AppliedLayer, applyLayer } from "./layer/apply-layer.ts";
-import { removeUnpacked } from "./layer/helper.ts";
 import { idWorld, type LayerIds } from "./layer/ids.ts";
 import type { LayerLimits } from "./layer/limits.ts";
 import { layerWarnings, ownerWarning } from "./layer/warnings.ts";
@@ -18,6 +17,7 @@ export interface LayerStore {
   beginLayer(
     chainId: Digest,
     world: string,
+    ids?: LayerIds,
   ): Promise<{
     readonly path: string;
     commit(meta: Readonly<Record<string, unknown>>): Promise<void>;
@@ -96,7 +96,7 @@ async function ensureLayer(
     async () => {
       // Another process may have been at it while this one waited.
       if (store.hasLayer(chainId, world)) return readNotes(await store.layerMeta(chainId, world));
-      const writer = await store.beginLayer(chainId, world);
+      const writer = await store.beginLayer(chainId, world, ids);
       try {
         const applied = await applyLayer({
           doing,
@@ -116,8 +116,6 @@ async function ensureLayer(
         await writer.commit({ ...notes, ids });
         return notes;
       } catch (error) {
-        // Files of subordinate ids are not the caller's to remove by plain means. What stays after a failure, the store finds later.
-        if (ids.kind === "subordinate") await removeUnpacked(writer.path, ids).catch(() => undefined);
         await writer.abort();
         throw error;
       }
