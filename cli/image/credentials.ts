@@ -34,6 +34,8 @@ const maxFileBytes = 1024 * 1024;
 const maxHelperBytes = 64 * 1024;
 /** A helper may ask a person to unlock a key ring. */
 const helperTimeoutMs = 60_000;
+/** For the last of its output, when something that it has started keeps it open. */
+const afterExitMs = 500;
 /** The key under which Docker keeps the credentials of Docker Hub. */
 const dockerHubKey = "https://index.docker.io/v1/";
 
@@ -134,30 +136,43 @@ function checked({
   return { kind: "password", username, password, source };
 }
 
-/** Runs `docker-credential-NAME get`; the server's name goes in by stdin, so that nothing stands in the list of processes. */
+/**
+ * Runs `docker-credential-NAME get`; the server's name goes in by stdin, so that nothing stands in the list of processes. What it starts may
+ * hold its output open for ever, or write without end: neither is waited for.
+ */
 function runHelper(name: string, server: string, options: CredentialOptions): Promise<string> {
+  const { environment, signal } = options;
   return new Promise((resolve, reject) => {
-    const child = spawn(`docker-credential-${name}`, ["get"], {
-      stdio: ["pipe", "pipe", "ignore"],
-      env: options.environment as NodeJS.ProcessEnv,
-      timeout: helperTimeoutMs,
-      killSignal: "SIGKILL",
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
+    const child = spawn(`docker-credential-${name}`, ["get"], { stdio: ["pipe", "pipe", "ignore"], env: environment as NodeJS.ProcessEnv });
     let out = "";
+    const end = (failure: Error | null): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      child.stdout.destroy();
+      child.kill("SIGKILL");
+      child.unref();
+      if (failure === null) resolve(out);
+      else reject(failure);
+    };
+    const cancel = (): void => end(new Error("was cancelled"));
+    const judge = (code: number | null, killedBy: string | null): void => {
+      // What it prints on failure is the agreed sentence, or could be anything.
+      const isNone = code !== 0 && /credentials not found/i.test(out);
+      if (isNone) out = "";
+      end(code === 0 || isNone ? null : new Error(killedBy === null ? `ended with status ${code}` : `was ended by ${killedBy}`));
+    };
+    const timer = setTimeout(() => end(new Error(`gave no answer in ${helperTimeoutMs / 1000} s`)), helperTimeoutMs);
+    signal?.addEventListener("abort", cancel, { once: true });
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       out += chunk;
-      if (out.length > maxHelperBytes) child.kill("SIGKILL");
+      if (out.length > maxHelperBytes) end(new Error(`printed more than ${maxHelperBytes} bytes`));
     });
     child.stdin.on("error", () => undefined);
-    child.once("error", (error) => reject(new Error(reasonOf(error))));
-    child.once("close", (code, killedBy) => {
-      if (code === 0) resolve(out);
-      // What it prints on failure is the agreed sentence, or could be anything.
-      else if (/credentials not found/i.test(out)) resolve("");
-      else reject(new Error(killedBy === null ? `ended with status ${code}` : `was ended by ${killedBy}`));
-    });
+    child.once("error", (error) => end(new Error(reasonOf(error))));
+    child.once("close", judge);
+    child.once("exit", (code, killedBy) => setTimeout(() => judge(code, killedBy), afterExitMs).unref());
     child.stdin.end(server);
+    if (signal?.aborted) cancel();
   });
 }
 
