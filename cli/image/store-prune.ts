@@ -15,6 +15,8 @@ import { livePins, sweepSessions } from "./store-session.ts";
 export interface PruneOptions {
   /** Images without a name go too. */
   readonly untagged?: boolean;
+  /** Unfinished blobs go too, which a later pull could continue; default. */
+  readonly partial?: boolean;
   /** How long to wait for those who add images. */
   readonly waitMs?: number;
 }
@@ -151,7 +153,7 @@ async function prunePartial(paths: StorePaths): Promise<{ readonly partialBlobs:
  * Throws BelljarError `store-failed` when others are at work for too long, or when a damaged image hides what it needs.
  */
 export async function prune(paths: StorePaths, options: PruneOptions = {}): Promise<Pruned> {
-  const { untagged = false, waitMs = 10_000 } = options;
+  const { untagged = false, partial = true, waitMs = 10_000 } = options;
   const lock = await exclusively(paths, waitMs);
   try {
     return await inStore(doing, paths.root, async () => {
@@ -163,7 +165,7 @@ export async function prune(paths: StorePaths, options: PruneOptions = {}): Prom
       // After the layers, so that what could not be removed of them is tried again, and told.
       const { sessions: deadSessions, problems } = await sweepSessions(paths);
       const { blobs, freedBytes } = await pruneBlobs(paths, reached);
-      const { partialBlobs, partialBytes } = await prunePartial(paths);
+      const { partialBlobs, partialBytes } = partial ? await prunePartial(paths) : { partialBlobs: 0, partialBytes: 0 };
       return {
         blobs,
         layers,
