@@ -29,6 +29,8 @@ export interface Authorizer {
    * Throws BelljarError `registry-denied` when there is nothing new to try, `registry-failed` for a challenge that cannot be met.
    */
   answer(refused: Answer, options: { readonly scope: string; readonly sent: string | null }): Promise<string>;
+  /** What to say about an answer that is final: `registry-denied`, with what can be done. */
+  denied(refused: Answer): Promise<BelljarError>;
 }
 
 /** What the last challenge said. */
@@ -78,7 +80,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
     throw new BelljarError("config-invalid", `reading credentials: ${quoted(source)}: a token holds characters that no header can`);
   };
 
-  const deny = async (refused: Answer): Promise<BelljarError> => {
+  const denied = async (refused: Answer): Promise<BelljarError> => {
     const registry = refused.url;
     const words = errorBodyText(await readErrorBody(refused, options.limits.maxErrorBytes));
     const credentials = await credentialsFor(registry);
@@ -92,6 +94,7 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
   };
 
   return {
+    denied,
     header: async (scope) => {
       if (method === null) return null;
       return method.kind === "header" ? method.value : (await tokenFor(method.service, scope)).header;
@@ -105,9 +108,9 @@ export function createAuthorizer(options: AuthorizerOptions): Authorizer {
         throw new BelljarError("registry-denied", `${what}: ${printable(refused.url.host)}: ${reason}`);
       }
       method = await methodFor(challenge, refused.url);
-      if (method === null) throw await deny(refused);
+      if (method === null) throw await denied(refused);
       if (method.kind === "header") {
-        if (method.value === sent) throw await deny(refused);
+        if (method.value === sent) throw await denied(refused);
         return method.value;
       }
       // Another request may have got a newer token since this one was sent.

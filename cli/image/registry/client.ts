@@ -102,11 +102,11 @@ export function createClient(options: ClientOptions): RegistryClient {
   };
 
   const refusal = async ({ answer, isOwn }: Followed): Promise<BelljarError | TransientError> => {
+    if (isOwn && (answer.status === 401 || answer.status === 403)) return authorizer.denied(answer);
     const words = errorBodyText(await readErrorBody(answer, limits.maxErrorBytes));
     const { status } = answer;
     const where = isOwn ? "" : ` from ${printable(answer.url.host)}`;
     const reason = `status ${status}${where}${words === "" ? "" : `: ${words}`}`;
-    if (isOwn && (status === 401 || status === 403)) return new BelljarError("registry-denied", `${what}: ${shownHost}: ${reason}`);
     if (!isTransientStatus(status)) return failed(reason);
     return new TransientError(failed(reason), retryAfterMs(answer.headers["retry-after"], Date.now()));
   };
