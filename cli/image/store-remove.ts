@@ -71,15 +71,23 @@ export async function removeTree(path: string, options: { readonly trash: string
 /** Beside the unpacked files of a layer: whose they are, so that whoever finds them can remove them. */
 export const idsName = "ids.json";
 
-/** Files of subordinate ids are removed as root of such a user namespace; nobody else may. */
-async function removeForeign(folder: string): Promise<void> {
+/** null where nothing was unpacked: the ids are written before the first file is, and a process may die while it writes them. */
+async function notedIds(folder: string): Promise<LayerIds | null> {
   const text = await readFile(join(folder, idsName), "utf8").catch((error: unknown) => {
-    if (isGone(error)) return null;
+    if (isGone(error)) return "";
     throw error;
   });
-  if (text === null) return;
-  const ids = JSON.parse(text) as LayerIds;
-  if (ids.kind !== "subordinate") return;
+  try {
+    return JSON.parse(text) as LayerIds;
+  } catch {
+    return null;
+  }
+}
+
+/** Files of subordinate ids are removed as root of such a user namespace; nobody else may. */
+async function removeForeign(folder: string): Promise<void> {
+  const ids = await notedIds(folder);
+  if (ids?.kind !== "subordinate") return;
   const { removeUnpacked } = await import("./layer/helper.ts");
   await removeUnpacked(join(folder, "diff"), ids);
 }

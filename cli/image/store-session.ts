@@ -21,8 +21,9 @@ export interface Session {
 
 const socketName = "alive";
 const pinsName = "pins.json";
-/** A session that has not become one for so long never will. */
-const unfinishedMs = 3_600_000;
+/** One that has not become a session for so long most likely never will; if its process was only stopped meanwhile, it starts anew. */
+const unfinishedMs = 10_000;
+const attempts = 5;
 /** Of a blob that a later attempt may continue. */
 export const partPrefix = "part-";
 
@@ -65,33 +66,53 @@ async function isAlive(path: string): Promise<boolean> {
   }
 }
 
-/** Starts a session. With the last step, a rename, it is there whole: alive, and with its pins. Throws BelljarError `store-failed`. */
-export async function startSession(paths: StorePaths, pins: Pins = []): Promise<Session> {
-  const id = randomBytes(8).toString("hex");
-  const path = join(paths.sessions, id);
+async function startOnce(paths: StorePaths, pins: Pins): Promise<Session> {
+  const path = join(paths.sessions, randomBytes(8).toString("hex"));
   const unfinished = `${path}.new`;
-  return inStore("using the image store", paths.sessions, async () => {
-    await mkdir(unfinished, { mode: 0o700 });
-    const folder = openSync(unfinished, constants.O_RDONLY | constants.O_DIRECTORY);
-    const server = await listen(folder);
+  await mkdir(unfinished, { mode: 0o700 });
+  const folder = openSync(unfinished, constants.O_RDONLY | constants.O_DIRECTORY);
+  let server: Server | null = null;
+  const stop = async (): Promise<void> => {
+    await new Promise((resolve) => (server === null ? resolve(null) : server.close(resolve)));
+    closeSync(folder);
+  };
+  try {
+    server = await listen(folder);
     if (pins.length > 0) await writeFile(join(unfinished, pinsName), JSON.stringify(pins));
     await rename(unfinished, path);
-    let count = 0;
-    let closing: Promise<void> | null = null;
-    const end = async (): Promise<void> => {
-      await new Promise((resolve) => server.close(resolve));
-      closeSync(folder);
-      await salvageParts(paths, path);
-      await discard(paths, path);
-    };
-    return {
-      path,
-      newPath: (prefix) => join(path, `${prefix}${count++}`),
-      close: () => {
-        closing ??= end();
-        return closing;
-      },
-    };
+  } catch (error) {
+    await stop();
+    await discard(paths, unfinished);
+    throw error;
+  }
+  let count = 0;
+  let closing: Promise<void> | null = null;
+  const end = async (): Promise<void> => {
+    await stop();
+    await salvageParts(paths, path);
+    await discard(paths, path);
+  };
+  return {
+    path,
+    newPath: (prefix) => join(path, `${prefix}${count++}`),
+    close: () => {
+      closing ??= end();
+      return closing;
+    },
+  };
+}
+
+/** Starts a session. With the last step, a rename, it is there whole: alive, and with its pins. Throws BelljarError `store-failed`. */
+export async function startSession(paths: StorePaths, pins: Pins = []): Promise<Session> {
+  return inStore("using the image store", paths.sessions, async () => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await startOnce(paths, pins);
+      } catch (error) {
+        // Somebody took the unfinished folder for a dead process's.
+        if (attempt === attempts || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      }
+    }
   });
 }
 
@@ -105,7 +126,8 @@ async function deadSessions(paths: StorePaths): Promise<readonly string[]> {
   const dead: string[] = [];
   for (const name of await readdir(paths.sessions)) {
     const path = join(paths.sessions, name);
-    if (name.endsWith(".new") ? await isOld(path) : !(await isAlive(path))) dead.push(path);
+    if (name.endsWith(".new") && !(await isOld(path))) continue;
+    if (!(await isAlive(path))) dead.push(path);
   }
   return dead;
 }

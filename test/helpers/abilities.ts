@@ -98,6 +98,8 @@ const probes = {
   perl: program("/usr/bin/perl"),
   strace: program("/usr/bin/strace"),
   zstd: program("/usr/bin/zstd"),
+  umoci: program("/usr/bin/umoci"),
+  skopeo: program("/usr/bin/skopeo"),
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
   bwrap: program("/usr/bin/bwrap"),
   i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),

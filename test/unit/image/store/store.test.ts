@@ -197,10 +197,11 @@ describe("removing", () => {
     await writer.abort();
     const dead = join(store.paths.sessions, "0123456789abcdef");
     mkdirSync(join(dead, "layer-0/diff"), { recursive: true });
+    writeFileSync(join(dead, "layer-0/ids.json"), '{"kind":"sub'); // died while it wrote that
     writeFileSync(join(dead, `part-${descriptor.digest.replace(":", "-")}.0`), "cont");
     const unfinished = join(store.paths.sessions, "fedcba9876543210.new");
     mkdirSync(unfinished);
-    expect(await store.prune()).toMatchObject({ partialBlobs: 1, deadSessions: 1, freedBytes: 4 });
+    expect(await store.prune()).toMatchObject({ partialBlobs: 1, deadSessions: 1, freedBytes: 4, problems: [] });
     expect(readdirSync(store.paths.sessions)).toEqual(["fedcba9876543210.new"]);
     utimesSync(unfinished, 1, 1);
     expect(await store.prune()).toMatchObject({ deadSessions: 1 });

@@ -1,0 +1,216 @@
+import { createHash, randomBytes, randomInt } from "node:crypto";
+import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { chainIds, digestOf } from "../../../cli/image/digest.ts";
+import type { Digest } from "../../../cli/image/oci-types.ts";
+import { openStore, type Store } from "../../../cli/image/store.ts";
+import { removeTree } from "../../../cli/image/store-remove.ts";
+import { unpackImage } from "../../../cli/image/unpack.ts";
+import { needs } from "../../helpers/abilities.ts";
+import { makeTempDir } from "../../helpers/places.ts";
+import { startStoreWorker } from "../../helpers/store-worker-start.ts";
+import { header, padded } from "../../helpers/tar-writer.ts";
+
+function scratch(): string {
+  const folder = makeTempDir("store");
+  onTestFinished(async () => {
+    await removeTree(folder, { trash: join(folder, "..") });
+  });
+  return folder;
+}
+
+async function openAt(root: string): Promise<Store> {
+  const store = await openStore(root);
+  onTestFinished(() => store.close());
+  return store;
+}
+
+type Files = readonly (readonly [name: string, content: Uint8Array | string])[];
+const tar = (files: Files): Buffer =>
+  Buffer.concat([
+    ...files.flatMap(([name, content]) => [header({ name, size: Buffer.byteLength(content) }), padded(content)]),
+    Buffer.alloc(1024),
+  ]);
+const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+const hex = (content: Uint8Array): string => digestOf(content).slice(7);
+const files = (layer: number, count: number): Files =>
+  Array.from({ length: count }, (_, n) => [`l${layer}-${n}`, randomBytes(randomInt(20_000))] as const);
+
+interface Archive {
+  readonly path: string;
+  readonly diffIds: readonly Digest[];
+  /** Of all files that a run would see, with their names. */
+  readonly content: string;
+}
+
+/** An archive of docker save with random content: large enough that a kill finds it half read, or half unpacked. */
+function makeArchive(folder: string, name: string): Archive {
+  const contents = [0, 1, 2].map((layer) => files(layer, 60));
+  const layers = contents.map(tar);
+  const diffIds = layers.map((layer) => digestOf(layer));
+  const config = json({
+    architecture: process.arch === "arm64" ? "arm64" : "amd64",
+    os: "linux",
+    rootfs: { type: "layers", diff_ids: diffIds },
+  });
+  const list = [{ Config: `${hex(config)}.json`, RepoTags: [name], Layers: layers.map((layer) => `${hex(layer)}.tar`) }];
+  const path = join(folder, `${name.replace(":", "-")}.tar`);
+  const blobs = [...layers.map((layer) => [`${hex(layer)}.tar`, layer] as const), [`${hex(config)}.json`, config] as const];
+  writeFileSync(path, tar([...blobs, ["manifest.json", json(list)]]));
+  const hash = createHash("sha256");
+  for (const [file, content] of contents.flat().sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(file).update(content);
+  return { path, diffIds, content: hash.digest("hex") };
+}
+
+/** The files of unpacked layers without whiteouts, hashed as above. */
+function contentOf(paths: readonly string[]): string {
+  const all = paths.flatMap((path) => readdirSync(path).map((name) => [name, join(path, name)] as const));
+  const hash = createHash("sha256");
+  for (const [name, path] of all.sort(([a], [b]) => (a < b ? -1 : 1))) hash.update(name).update(readFileSync(path));
+  return hash.digest("hex");
+}
+
+/** How long an operation takes that nobody kills. */
+async function timed(root: string, operation: string, argument: string): Promise<number> {
+  const start = performance.now();
+  const worker = await startStoreWorker(root, operation, argument);
+  await worker.said("open");
+  const opened = performance.now();
+  expect(await worker.ended).toMatchObject({ code: 0, stderr: "" });
+  return Math.max(performance.now() - opened, (performance.now() - start) / 10);
+}
+
+describe("a store whose processes are killed", () => {
+  needs("userns")(
+    "is whole after each of 100 SIGKILLs, and what was killed works the next time",
+    async () => {
+      const folder = scratch();
+      const root = join(folder, "belljar");
+      const archive = makeArchive(folder, "killed:1");
+      const rootfs = join(folder, "rootfs.tar");
+      writeFileSync(rootfs, tar(files(9, 60)));
+      const store = await openAt(root);
+      const name = "docker.io/library/killed:1";
+      const operations = [
+        ["load", archive.path],
+        ["import", rootfs],
+        ["unpack", name],
+        ["load", archive.path],
+        ["unpack", name],
+        ["remove", ""],
+      ] as const;
+      const durationsMs = new Map<string, number>();
+      for (const [operation, argument] of operations) durationsMs.set(operation, await timed(root, operation, argument));
+      let kills = 0;
+      const unfinished = new Map<string, number>();
+      for (let round = 0; kills < 100; round++) {
+        expect(round, "the kills come too late").toBeLessThan(400);
+        for (const [operation, argument] of operations) {
+          // An unpack needs the image, which a killed load may not have brought.
+          if (operation === "unpack" && (await store.find(name)) === null) await timed(root, "load", archive.path);
+          const worker = await startStoreWorker(root, operation, argument);
+          await worker.said("open");
+          await sleep(Math.random() * (durationsMs.get(operation) ?? 1));
+          worker.child.kill("SIGKILL");
+          const { signal, code, stderr } = await worker.ended;
+          if (signal === "SIGKILL") {
+            kills++;
+            unfinished.set(operation, (unfinished.get(operation) ?? 0) + 1);
+          } else expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+          expect((await store.verify()).problems, `${kills} kills, the last during ${operation}`).toEqual([]);
+          if (operation === "unpack") {
+            const there = chainIds(archive.diffIds).filter((id) => store.hasLayer(id));
+            for (const id of there) expect(statSync(store.layerPath(id)).isDirectory()).toBe(true);
+          }
+        }
+      }
+      for (const [operation] of operations) expect(unfinished.get(operation) ?? 0, `kills during ${operation}`).toBeGreaterThan(0);
+      await timed(root, "load", archive.path);
+      const { descriptor } = await store.resolve(name);
+      const { manifest, config } = await store.readImage(descriptor, name);
+      const { layers } = await unpackImage({ store, name, manifest, config, ids: { kind: "single" } });
+      expect(contentOf(layers.map(({ path }) => path))).toBe(archive.content);
+      await store.removeReferences(() => true);
+      // What was killed in the moment of its beginning is removed when it is old.
+      for (const name of readdirSync(store.paths.sessions)) utimesSync(join(store.paths.sessions, name), 1, 1);
+      expect((await store.prune()).problems).toEqual([]);
+      expect(await store.verify()).toMatchObject({ images: 0, blobs: 0, layers: 0, problems: [] });
+      for (const place of ["sessions", "trash", "partial"] as const) expect(readdirSync(store.paths[place]), place).toEqual([]);
+    },
+    300_000,
+  );
+
+  needs("userns")("never loses the layers of a running sandbox, and loses them when it is killed", async () => {
+    const folder = scratch();
+    const root = join(folder, "belljar");
+    const archive = makeArchive(folder, "used:1");
+    const store = await openAt(root);
+    await timed(root, "load", archive.path);
+    await timed(root, "unpack", "used:1");
+    const [bottom] = chainIds(archive.diffIds);
+    const sandbox = await startStoreWorker(root, "hold", bottom);
+    await sandbox.said("held");
+    await timed(root, "remove", "");
+    expect(store.hasLayer(bottom as Digest)).toBe(true);
+    expect((await store.verify()).layers).toBe(1);
+    expect(readdirSync(store.layerPath(bottom as Digest))).toHaveLength(60);
+    sandbox.child.kill("SIGKILL");
+    await sandbox.ended;
+    expect((await store.prune()).layers).toHaveLength(1);
+    expect(store.hasLayer(bottom as Digest)).toBe(false);
+  });
+});
+
+describe("a store that many use at once", () => {
+  needs("userns")(
+    "ends with all that was asked for",
+    async () => {
+      const folder = scratch();
+      const root = join(folder, "belljar");
+      const archives = ["a:1", "b:1", "c:1"].map((name) => makeArchive(folder, name));
+      const store = await openAt(root);
+      const loads = archives.flatMap(({ path }) => [path, path]);
+      const workers = await Promise.all(loads.map((path) => startStoreWorker(root, "load", path)));
+      for (const worker of workers) expect(await worker.ended).toMatchObject({ code: 0, stderr: "" });
+      expect((await store.list()).map(({ name }) => name).sort()).toEqual(["a:1", "b:1", "c:1"].map((name) => `docker.io/library/${name}`));
+      const unpacking = await Promise.all(["a:1", "a:1", "b:1", "a:1"].map((name) => startStoreWorker(root, "unpack", name)));
+      for (const worker of unpacking) expect(await worker.ended).toMatchObject({ code: 0, stderr: "" });
+      expect(await store.verify()).toMatchObject({ images: 3, layers: 6, problems: [] });
+      // Somebody removes while others load: each load is there whole or gone whole, and none fails.
+      const mixed = await Promise.all([
+        ...loads.map((path) => startStoreWorker(root, "load", path)),
+        startStoreWorker(root, "remove"),
+        startStoreWorker(root, "remove"),
+      ]);
+      for (const worker of mixed) expect(await worker.ended).toMatchObject({ code: 0, stderr: "" });
+      expect((await store.verify()).problems).toEqual([]);
+      expect(readdirSync(store.paths.sessions)).toEqual([]);
+    },
+    120_000,
+  );
+});
+
+test("no space left: the store is as it was, and says why", async () => {
+  // Instead of a full disk, the limit of the kernel on the size of files: the same call fails, with EFBIG.
+  const { execFile } = await import("node:child_process");
+  const folder = scratch();
+  const root = join(folder, "belljar");
+  const archive = makeArchive(folder, "full:1");
+  await (await openStore(root)).close();
+  const { belljarCommand } = await import("../../helpers/belljar.ts");
+  const script = `trap '' XFSZ; ulimit -f 100; exec "$@"`;
+  const stderr = await new Promise<string>((resolve) => {
+    execFile(
+      "sh",
+      ["-c", script, "sh", ...belljarCommand, "image", "load", "-i", archive.path],
+      { env: { ...process.env, XDG_DATA_HOME: folder } },
+      (error, _stdout, text) => resolve(`${error?.code} ${text}`),
+    );
+  });
+  expect(stderr).toMatch(/^125 belljar: writing to the image store: '.*': EFBIG\n/);
+  const store = await openAt(root);
+  expect(await store.verify()).toMatchObject({ images: 0, blobs: 0, problems: [] });
+  expect(readdirSync(store.paths.sessions)).toEqual([]);
+});
