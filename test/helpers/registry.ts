@@ -75,7 +75,7 @@ export function testIndex(entries: readonly (readonly [TestImage, Platform | nul
 /** The distribution API for images that each stand under a tag, in whatever repository is asked for. Knows ranges. */
 function serve(images: Readonly<Record<string, TestImage>>, request: Seen, response: ServerResponse): void {
   const all = new Map(Object.values(images).flatMap(({ blobs }) => [...blobs]));
-  const [, kind, name = ""] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)$/.exec(request.path) ?? [];
+  const [, kind, name = ""] = /^\/v2\/.+\/(manifests|blobs)\/([^/?]+)(?:\?.*)?$/.exec(request.path) ?? [];
   const digest = (images[name]?.descriptor.digest ?? name) as Digest;
   const bytes = all.get(digest);
   if (kind === undefined || bytes === undefined) {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { rootCertificates } from "node:tls";
-import { Agent, type Dispatcher, ProxyAgent, request } from "undici";
+import { Agent, type Dispatcher } from "undici";
 import type { BelljarError } from "../../../policy/errors.ts";
 import { version } from "../../commands/version.ts";
 import { fileError } from "../../run/files.ts";
@@ -9,6 +9,7 @@ import { outerLookup } from "./addresses.ts";
 import type { RegistriesConfig, RegistrySettings } from "./config.ts";
 import type { NetworkLimits } from "./limits.ts";
 import { type Environment, proxyFor } from "./proxy.ts";
+import { proxyHeaders, proxyRefusal, tunnelConnector } from "./tunnel.ts";
 
 export type Headers = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -78,47 +79,63 @@ export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Dispatcher>();
   const settingsOf = (host: string): RegistrySettings => registries[host] ?? {};
 
-  const dispatcherFor = (url: URL, outerOnly: boolean): Dispatcher => {
+  const dispatcherFor = (url: URL, outerOnly: boolean, proxy: URL | null): Dispatcher => {
     const settings = settingsOf(url.host);
-    const proxy = proxyFor(url, environment);
-    const key = JSON.stringify([settings.transport, settings.certificateAuthority, outerOnly, proxy?.href]);
+    const isTunnel = proxy !== null && url.protocol === "https:";
+    const key = JSON.stringify([settings.transport, settings.certificateAuthority, outerOnly, isTunnel && proxy.href]);
     const known = dispatchers.get(key);
     if (known !== undefined) return known;
     const connect = connectionOptions(settings, outerOnly, limits);
-    const common = { headersTimeout: limits.answerTimeoutMs, bodyTimeout: limits.idleTimeoutMs, connections: limits.parallel + 1 };
-    const made =
-      proxy === null
-        ? new Agent({ ...common, connect })
-        : new ProxyAgent({
-            ...common,
-            uri: proxy.href,
-            // Many proxies tunnel to port 443 only.
-            proxyTunnel: false,
-            requestTls: { ...connect },
-            proxyTls: { timeout: limits.connectTimeoutMs },
-          });
+    const made = new Agent({
+      headersTimeout: limits.answerTimeoutMs,
+      bodyTimeout: limits.idleTimeoutMs,
+      connections: limits.parallel + 1,
+      connect: isTunnel ? tunnelConnector(proxy, connect) : connect,
+    });
     dispatchers.set(key, made);
     return made;
   };
 
+  /** Without a tunnel, a proxy is asked for the whole address: many give tunnels to port 443 only. */
+  const sendRaw = async (exchange: Exchange, late: AbortSignal): Promise<Dispatcher.ResponseData> => {
+    const { method, url, headers, body, outerOnly } = exchange;
+    const proxy = proxyFor(url, environment);
+    const plainProxy = url.protocol === "http:" ? proxy : null;
+    const dispatcher = plainProxy === null ? dispatcherFor(url, outerOnly, proxy) : dispatcherFor(plainProxy, false, null);
+    const answer = await dispatcher.request({
+      origin: plainProxy === null ? url.origin : plainProxy.origin,
+      path: plainProxy === null ? url.pathname + url.search : url.href,
+      method,
+      headers: {
+        "user-agent": `belljar/${version}`,
+        "accept-encoding": "identity",
+        ...headers,
+        ...(plainProxy === null ? {} : { host: url.host, ...proxyHeaders(plainProxy) }),
+      },
+      ...(body === undefined ? {} : { body }),
+      signal: AbortSignal.any([signal, late]),
+    });
+    // Whoever does not read a body must not be ended by its errors.
+    answer.body.on("error", () => undefined);
+    if (proxy === null || answer.statusCode !== 407) return answer;
+    answer.body.destroy();
+    throw proxyRefusal(answer.statusCode);
+  };
+
   return {
     settingsOf,
-    send: async ({ method, url, headers, body, outerOnly }) => {
-      const answer = await request(url, {
-        dispatcher: dispatcherFor(url, outerOnly),
-        method,
-        headers: { "user-agent": `belljar/${version}`, "accept-encoding": "identity", ...headers },
-        ...(body === undefined ? {} : { body }),
-        signal,
-      });
-      // Whoever does not read a body must not be ended by its errors.
-      answer.body.on("error", () => undefined);
+    send: async (exchange) => {
+      const late = new AbortController();
+      const error = Object.assign(new Error("no answer"), { code: "UND_ERR_HEADERS_TIMEOUT" });
+      // The last resort, for whatever undici would do again and again.
+      const timer = setTimeout(() => late.abort(error), limits.connectTimeoutMs + limits.answerTimeoutMs);
+      const { statusCode, headers, body } = await sendRaw(exchange, late.signal).finally(() => clearTimeout(timer));
       return {
-        status: answer.statusCode,
-        headers: answer.headers,
-        url,
-        body: answer.body,
-        discard: () => answer.body.dump({ limit: discardBytes, signal }).catch(() => undefined),
+        status: statusCode,
+        headers,
+        url: exchange.url,
+        body,
+        discard: () => body.dump({ limit: discardBytes, signal }).catch(() => undefined),
       };
     },
     close: async () => {

@@ -2,6 +2,7 @@ import { BelljarError } from "../../../policy/errors.ts";
 import { printable } from "../../output/terminal.ts";
 import { innerAddressCode } from "./addresses.ts";
 import { TransientError } from "./retry.ts";
+import { proxyRefusalCode } from "./tunnel.ts";
 
 /** A URL as messages show it: what follows the path may be a signature that opens the door. */
 export const shownUrl = (url: URL): string => printable(`${url.origin}${url.pathname}`);
@@ -96,10 +97,8 @@ const certificateHint =
 export function networkError(what: string, host: string, error: unknown): BelljarError | TransientError {
   if (error instanceof BelljarError || error instanceof TransientError) return error;
   const code = networkCode(error);
-  const proxyStatus = /^Proxy response \((\d+)\)|Proxy Authentication Required \((407)\)/.exec((error as Error).message);
-  const reason = proxyStatus
-    ? `the proxy refuses: status ${proxyStatus[1] ?? proxyStatus[2]}`
-    : (networkReasons[code] ?? (code || short((error as Error).message)));
+  const text = (error as Error).message;
+  const reason = code === proxyRefusalCode ? text : (networkReasons[code] ?? (code || short(text)));
   const failure = new BelljarError("registry-failed", `${what}: ${printable(host)}: ${reason}`, {
     cause: error,
     ...(isCertificateError(code) ? { hint: certificateHint.replace("HOST", host) } : {}),
