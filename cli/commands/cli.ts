@@ -4,14 +4,13 @@ import { builtinProfiles, nearestName } from "../../policy/profile/index.ts";
 import { writeStdout } from "../output/streams.ts";
 import { printable, quoted } from "../output/terminal.ts";
 import { userProfileNames } from "../run/profiles.ts";
-import { imageCommands, imageWords } from "./image.ts";
+import { imageCommands, imageWords, pullCommands } from "./image.ts";
 import { profileCommands } from "./profile.ts";
 import { runExamples, runOptions } from "./run-options.ts";
 import { version } from "./version.ts";
 
 /** Announced in the design and not there yet: named, so that nobody searches for a misspelling. */
 const notYet: Readonly<Record<string, string>> = {
-  pull: "OCI images are not supported yet; --rootfs DIR runs on an unpacked root file system",
   learn: "learning a profile from a run is not supported yet",
 };
 
@@ -42,7 +41,7 @@ function runHelp(command: Argv): Argv {
     );
 }
 
-const commands = ["run", "image", "profile", "doctor", "gc", "completion"] as const;
+const commands = ["run", "image", "pull", "profile", "doctor", "gc", "completion"] as const;
 const profileWords = ["ls", "show", "check", "explain", "diff", "compile", "json", "resolved", "syscall", "set", "dump"];
 const answers: readonly string[] = ["--help", "--version"];
 
@@ -61,7 +60,7 @@ function usageError(message: string, word: string): BelljarError {
     const match = pattern.exec(text);
     return match === null ? [] : [{ name: match[1] ?? "", said: say(match[1] ?? "") }];
   });
-  const words = word === "profile" ? profileWords : word === "image" ? imageWords : [];
+  const words = word === "profile" ? profileWords : word === "image" || word === "pull" ? imageWords : [];
   const guess = found === undefined ? null : nearestName(found.name, words);
   const hint = guess === null ? `\`belljar ${word} --help\` shows what is known` : `did you mean '${guess}'?`;
   return new BelljarError("usage", `reading options: ${found?.said ?? `${text.charAt(0).toLowerCase()}${text.slice(1)}`}`, { hint });
@@ -172,12 +171,15 @@ export async function otherCommand(word: string, rest: readonly string[]): Promi
     status = value;
   };
   // A folder that is always there: yargs asks for the current one, which may have been deleted, and needs it for nothing.
-  const parser = yargs([...argumentsFor(word, rest)], "/")
-    .scriptName("belljar")
-    .locale("en")
-    .usage("belljar COMMAND [OPTIONS]\n\nRuns code that nobody trusts, as an ordinary user, under a profile, and tells what happened.")
-    .command("run", "run a program in a sandbox", runHelp)
-    .command("image", "load, save, list, name and remove images", (y) => imageCommands(y, finish))
+  const parser = pullCommands(
+    yargs([...argumentsFor(word, rest)], "/")
+      .scriptName("belljar")
+      .locale("en")
+      .usage("belljar COMMAND [OPTIONS]\n\nRuns code that nobody trusts, as an ordinary user, under a profile, and tells what happened.")
+      .command("run", "run a program in a sandbox", runHelp)
+      .command("image", "get, load, save, list, name and remove images", (y) => imageCommands(y, finish)),
+    finish,
+  )
     .command("profile", "list, show, check, explain, compare and compile profiles", (y) => profileCommands(y, finish))
     .command(
       "doctor",

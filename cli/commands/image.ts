@@ -20,8 +20,27 @@ const input = (y: Argv): Argv =>
 const image = (y: Argv): Argv => y.positional("image", { type: "string", demandOption: true, describe: "name or id" });
 const images = (y: Argv): Argv => y.positional("images", { type: "string", array: true, demandOption: true, describe: "names or ids" });
 
+const pullUsage = "get an image from a registry";
+
+/** `belljar image pull`, and `belljar pull`. */
+export function pullCommands(parser: Argv, finish: Finish): Argv {
+  return parser.command(
+    "pull <image>",
+    pullUsage,
+    (y) =>
+      platform(store(y))
+        .positional("image", { type: "string", demandOption: true, describe: "reference: alpine, debian:12, ghcr.io/owner/name@sha256:…" })
+        .option("quiet", { alias: "q", type: "boolean", describe: "no progress and no warnings" }),
+    async (argv) => {
+      const { pullCommand } = await import("./image-pull.ts");
+      const quiet = argv["quiet"] === true;
+      finish(await pullCommand({ ...common(argv), image: textOf(argv, "image") ?? "", platform: textOf(argv, "platform"), quiet }));
+    },
+  );
+}
+
 function transferCommands(parser: Argv, finish: Finish): Argv {
-  return parser
+  return pullCommands(parser, finish)
     .command(
       "load",
       "load images from an archive (OCI or Docker's; plain, gzip, zstd) or an OCI layout folder",
@@ -114,6 +133,7 @@ export function imageCommands(parser: Argv, finish: Finish): Argv {
   const usage =
     "belljar image COMMAND [OPTIONS]\n\nImages in the store of this user: $XDG_DATA_HOME/belljar, by default ~/.local/share/belljar.";
   return changeCommands(lookCommands(transferCommands(parser.usage(usage), finish), finish), finish)
+    .example("belljar image pull debian:12", "get an image")
     .example("belljar image load -i alpine.tar", "load an archive")
     .example("belljar image import -i rootfs.tar mine:1", "a root file system that is no image yet")
     .example("belljar image save alpine -o alpine.tar", "save an image")
@@ -122,6 +142,8 @@ export function imageCommands(parser: Argv, finish: Finish): Argv {
 
 /** For guesses at misspelled words. */
 export const imageWords: readonly string[] = [
+  "pull",
+  "quiet",
   "load",
   "import",
   "save",

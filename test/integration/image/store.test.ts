@@ -1,10 +1,15 @@
 import { createHash, randomBytes, randomInt } from "node:crypto";
-import { readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { hostFiles } from "../../../cli/host/host-files.ts";
+import { subordinateFacts } from "../../../cli/host/subid.ts";
 import { chainIds, digestOf } from "../../../cli/image/digest.ts";
+import type { LayerIds } from "../../../cli/image/layer/ids.ts";
 import type { Digest } from "../../../cli/image/oci-types.ts";
+import { importRootfs } from "../../../cli/image/sources/rootfs-tar.ts";
 import { openStore, type Store } from "../../../cli/image/store.ts";
 import { removeTree } from "../../../cli/image/store-remove.ts";
 import { unpackImage } from "../../../cli/image/unpack.ts";
@@ -160,6 +165,54 @@ describe("a store whose processes are killed", () => {
     await sandbox.ended;
     expect((await store.prune()).layers).toHaveLength(1);
     expect(store.hasLayer(bottom as Digest)).toBe(false);
+  });
+});
+
+/** The caller as 0, subordinate ids from 1. */
+function subordinateIds(): LayerIds {
+  const { uid, gid, username } = userInfo();
+  const { uids, gids, newuidmap, newgidmap } = subordinateFacts(hostFiles(), { name: username, uid });
+  const maps = (own: number, start = 0) => [
+    { containerId: 0, hostId: own, size: 1 },
+    { containerId: 1, hostId: start, size: 65535 },
+  ];
+  return {
+    kind: "subordinate",
+    uidMaps: maps(uid, uids[0]?.start),
+    gidMaps: maps(gid, gids[0]?.start),
+    newuidmap: newuidmap ?? "",
+    newgidmap: newgidmap ?? "",
+    unmapped: "fail",
+  };
+}
+
+describe("files of subordinate ids", () => {
+  const tree = Buffer.concat([
+    header({ name: "closed/", type: "5", mode: 0o700, uid: 1000, gid: 1000 }),
+    header({ name: "closed/f", uid: 1000, gid: 1000, mode: 0o400, size: 1 }),
+    padded("x"),
+    Buffer.alloc(1024),
+  ]);
+  needs("subids")("are removed with their image, and with a process that died over them", async () => {
+    const folder = scratch();
+    const store = await openAt(join(folder, "belljar"));
+    writeFileSync(join(folder, "r.tar"), tree);
+    const { descriptor } = await importRootfs({ store, input: join(folder, "r.tar"), name: "owned" });
+    const { manifest, config } = await store.readImage(descriptor, "owned");
+    const ids = subordinateIds();
+    const { layers, world } = await unpackImage({ store, name: "owned", manifest, config, ids });
+    const [layer] = layers;
+    expect(statSync(join(layer?.path ?? "", "closed")).uid).not.toBe(process.getuid?.());
+    // What a killed process leaves: the same files in a session that nobody listens in.
+    const dead = join(store.paths.sessions, "0123456789abcdef");
+    mkdirSync(dead);
+    renameSync(join(layer?.path ?? "", ".."), join(dead, "layer-0"));
+    expect(store.hasLayer(layer?.chainId as Digest, world)).toBe(false);
+    await unpackImage({ store, name: "owned", manifest, config, ids });
+    await store.removeReferences(() => true);
+    const { layers: removed, deadSessions, problems } = await store.prune();
+    expect({ removed: removed.length, deadSessions, problems }).toEqual({ removed: 1, deadSessions: 1, problems: [] });
+    for (const place of ["sessions", "trash"] as const) expect(readdirSync(store.paths[place]), place).toEqual([]);
   });
 });
 
