@@ -52,10 +52,13 @@ export function layerPath(paths: StorePaths, chainId: Digest, world: IdWorld = s
 
 /** Whether what was unpacked before a crash of the machine may have lost file contents. */
 function isStale(folder: string): boolean {
+  const mark = join(folder, unsettledName);
+  // Asked of every layer at every run: an exception would cost more than the call.
+  if (statSync(mark, { throwIfNoEntry: false }) === undefined) return false;
   try {
-    return readFileSync(join(folder, unsettledName), "utf8") !== bootId();
+    return readFileSync(mark, "utf8") !== bootId();
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ENOENT";
+    return (error as NodeJS.ErrnoException).code !== "ENOENT"; // settled just now
   }
 }
 
