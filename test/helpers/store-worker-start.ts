@@ -26,10 +26,16 @@ export interface StoreWorker {
   readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null; readonly stderr: string }>;
 }
 
-/** Starts a process that does one operation on an image store. See store-worker.ts for the operations. */
-export async function startStoreWorker(storeRoot: string, operation: string, argument = ""): Promise<StoreWorker> {
+/** Starts a process that does one operation on an image store, behind a prefix of other commands. See store-worker.ts for the operations. */
+export async function startStoreWorker(
+  storeRoot: string,
+  operation: string,
+  argument = "",
+  prefix: readonly string[] = [],
+): Promise<StoreWorker> {
   bundle ??= bundled();
-  const child = spawn(process.execPath, [await bundle, storeRoot, operation, argument], {
+  const [program = "", ...args] = [...prefix, process.execPath, await bundle, storeRoot, operation, argument];
+  const child = spawn(program, args, {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env["PATH"],
