@@ -1,5 +1,6 @@
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { once } from "node:events";
+import type { Writable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { missingBlob } from "./manifest.ts";
@@ -24,17 +25,33 @@ export interface BlobOptions {
   readonly progress: PullProgress;
 }
 
-/** Passes bytes on from the `skip`th, and tells how many have gone by. */
-function counter(skip: number, onBytes: (bytes: number) => void): Transform {
-  let toSkip = skip;
-  return new Transform({
-    transform(chunk: Buffer, _encoding, done) {
+/**
+ * Writes a body from its `skip`th byte on. When the body breaks off, what has come is written nevertheless before the error is thrown,
+ * so that it need not come again.
+ */
+async function pour(
+  body: AsyncIterable<Buffer>,
+  stream: Writable,
+  options: { readonly skip: number; readonly onBytes: (bytes: number) => void },
+): Promise<void> {
+  let toSkip = options.skip;
+  try {
+    for await (const chunk of body) {
       const rest = chunk.subarray(Math.min(toSkip, chunk.length));
       toSkip -= chunk.length - rest.length;
-      if (rest.length > 0) onBytes(rest.length);
-      done(null, rest.length > 0 ? rest : null);
-    },
-  });
+      if (rest.length === 0) continue;
+      options.onBytes(rest.length);
+      const hasRoom = stream.write(rest);
+      if (stream.errored) throw stream.errored;
+      if (!hasRoom) await once(stream, "drain");
+    }
+  } catch (error) {
+    stream.end();
+    await finished(stream).catch(() => undefined);
+    throw stream.errored ?? error;
+  }
+  stream.end();
+  await finished(stream);
 }
 
 /** One attempt to get what is missing of a blob. What has come stays for the next one, unless it is known to be wrong. */
@@ -54,11 +71,11 @@ async function attempt(descriptor: Descriptor, options: BlobOptions): Promise<vo
         await writer.abort({ keep: false });
         throw broken(`has nothing after ${offset} bytes`);
       }
-      const count = counter(offset - start, (bytes) => {
+      const onBytes = (bytes: number): void => {
         have += bytes;
         progress({ kind: "progress", digest, size, have });
-      });
-      await pipeline(body, count, writer.stream);
+      };
+      await pour(body, writer.stream, { skip: offset - start, onBytes });
       if (have < size) throw broken(`broke off after ${have} of ${size} bytes`);
     }
   } catch (error) {

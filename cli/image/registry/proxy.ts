@@ -52,7 +52,10 @@ export function proxyFor(url: URL, environment: Environment): URL | null {
 
 function parseUrl(text: string): URL | null {
   try {
-    return new URL(text);
+    const url = new URL(text);
+    // A password with a stray % cannot be sent as it was meant.
+    decodeURIComponent(url.username + url.password);
+    return url;
   } catch {
     return null;
   }

@@ -147,16 +147,19 @@ describe("proxies", () => {
     ["https://[2001:db8::5]/", { HTTPS_PROXY: proxy, no_proxy: "2001:db8::5" }, null],
   ] as const)("%s with %j", (url, environment, expected) => expect(at(url, environment)).toBe(expected));
 
-  test.each(["socks5://p.example", "http://", "ftp://secret:word@p.example"])("%s is refused without being shown", (text) => {
-    const message = (() => {
-      try {
-        return at("https://r.example/", { HTTPS_PROXY: text });
-      } catch (error) {
-        return (error as BelljarError).message;
-      }
-    })();
-    expect(message).toBe("reading HTTPS_PROXY or ALL_PROXY: is no URL of an HTTP proxy");
-  });
+  test.each(["socks5://p.example", "http://", "ftp://secret:word@p.example", "http://u:100%@p.example"])(
+    "%s is refused without being shown",
+    (text) => {
+      const message = (() => {
+        try {
+          return at("https://r.example/", { HTTPS_PROXY: text });
+        } catch (error) {
+          return (error as BelljarError).message;
+        }
+      })();
+      expect(message).toBe("reading HTTPS_PROXY or ALL_PROXY: is no URL of an HTTP proxy");
+    },
+  );
 });
 
 describe("configuration of registries", () => {
