@@ -101,6 +101,9 @@ const probes = {
   umoci: program("/usr/bin/umoci"),
   skopeo: program("/usr/bin/skopeo"),
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
+  openssl: program("/usr/bin/openssl"),
+  "docker-registry": program("/usr/bin/docker-registry"),
+  htpasswd: program("/usr/bin/htpasswd"),
   bwrap: program("/usr/bin/bwrap"),
   i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),
   tiocsti: () => {

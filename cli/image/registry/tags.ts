@@ -43,7 +43,7 @@ async function readPage(
  * list is this registry's to give, and a page is not asked for twice.
  */
 async function readList(client: RegistryClient, path: string, options: ListOptions & { readonly key: string; readonly scope?: string }) {
-  const { what, limits, enough = limits.maxTags } = options;
+  const { what, limits, enough = Number.POSITIVE_INFINITY } = options;
   const refuse = (reason: string): never => {
     throw new BelljarError("registry-failed", `${what}: ${printable(client.endpoint.host)}: ${reason}`);
   };

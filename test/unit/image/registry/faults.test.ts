@@ -3,9 +3,12 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import type { ServerResponse } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { gzipSync } from "node:zlib";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { digestOf } from "../../../../cli/image/digest.ts";
+import type { Store } from "../../../../cli/image/store.ts";
+import { BelljarError } from "../../../../policy/errors.ts";
 import { until } from "../../../helpers/deadline.ts";
 import { type Script, scriptedRegistry, testImage } from "../../../helpers/registry.ts";
 import { temporaryStore } from "../store/fixtures.ts";
@@ -477,4 +480,29 @@ describe("cancelling", () => {
     expect(early?.code).toBe("cancelled");
     expect(registry.seen).toEqual([]);
   });
+});
+
+test("a full disk is the store's failure, not the registry's, and is not tried again", async () => {
+  const store = await temporaryStore();
+  const full: Store = {
+    ...store,
+    blobWriter: async (descriptor) => {
+      const writer = await store.blobWriter(descriptor);
+      if (descriptor.digest !== bigDigest) return writer;
+      let room = 100_000;
+      const stream = new Writable({
+        highWaterMark: 1024,
+        write: (chunk: Buffer, _encoding, done) => {
+          room -= chunk.length;
+          done(room < 0 ? new BelljarError("store-failed", "writing to the image store: no space left on the device") : null);
+        },
+      });
+      stream.on("error", () => undefined);
+      return { ...writer, stream };
+    },
+  };
+  const { error, registry } = await pullThrough((_request, _response, next) => next(), { store: full });
+  expect(error).toMatchObject({ code: "store-failed", message: expect.stringContaining("no space left") });
+  expect(registry.seen.filter(({ path }) => path.includes(bigDigest))).toHaveLength(1);
+  await emptyStore({ store });
 });
