@@ -201,10 +201,23 @@ struct limit64 {
 	uint64_t current, maximum;
 };
 
+/*
+ * The launcher's own stack, which this task has a copy of, may be larger than the program's is to be: under such a limit it
+ * could not grow by another page. So what the steps up to exec need is had before.
+ */
+static __attribute__((noinline)) void have_stack(void)
+{
+	volatile char room[64 * 1024];
+
+	for (size_t i = 0; i < sizeof(room); i += 4096)
+		room[i] = 0;
+}
+
 static void rlimits(struct task *task)
 {
 	const struct wire_exec_plan *exec = task->plan->exec;
 
+	have_stack();
 	for (uint32_t i = 0; i < exec->rlimits.count; i++) {
 		const struct wire_rlimit *wanted = plan_item(&task->plan->exec_part, exec->rlimits, wire_rlimit, i);
 		struct limit64 limit;
