@@ -21,7 +21,7 @@ interface LimitKind {
   /** Where 0 means something; elsewhere it is refused, for a limit of 0 either stops everything or, to the kernel, nothing. */
   readonly zero?: true;
   readonly max?: number;
-  /** Below it no program starts: measured on x86_64 with 4 KiB pages, 400 starts of a static program each. */
+  /** Below it no program with a C library starts: measured on x86_64 with 4 KiB pages, 400 starts of a static one each. */
   readonly min?: number;
 }
 
