@@ -43,8 +43,9 @@ const messageQueueBytes = 819_200n;
  */
 export function compileRlimits({ limits, mechanisms, initCounts, coreIsClosed }: RlimitInput): readonly Rlimit[] {
   const rlimits: Rlimit[] = [];
-  if (limits.cpuTime !== null && mechanisms.cpuTime === "rlimit") {
-    // Per process and in whole seconds, so only a backstop behind sampling; SIGXCPU first, because it tells who killed.
+  if (limits.cpuTime !== null && (mechanisms.cpuTime === "rlimit" || mechanisms.cpuTime === "perf")) {
+    // Per process and in whole seconds, so only a backstop; SIGXCPU first, because it tells who killed. Behind a perf clock too: the
+    // kernel takes it from a process that executes a file which it may not read (perf_event_exit_task in begin_new_exec).
     const seconds = BigInt(Math.ceil(limits.cpuTime / 1000) + 1);
     rlimits.push({ resource: rlimitNumbers.cpu, soft: seconds, hard: seconds + 1n });
   } else {

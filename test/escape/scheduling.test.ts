@@ -1,7 +1,11 @@
 // Process 1 has the program's user id, so the kernel would let the program move it to the slowest class; and the CPU clock is the program's.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
-import { allPowerful, attackInSandbox, attackOutside, ownNamespaces } from "../helpers/attack.ts";
+import { allPowerful, attackDir, attackInSandbox, attackOutside, ownNamespaces, volumeOf } from "../helpers/attack.ts";
+import { belljar } from "../helpers/belljar.ts";
+import { tempDir } from "../helpers/places.ts";
 
 const program = "attack-schedule";
 const attacks = ["affinity", "parameter", "attributes", "scheduler", "nice", "io", "nice-user", "nice-user-by-number", "io-user"];
@@ -25,4 +29,21 @@ needs("userns")("starves process 1 by its scheduling, stops the CPU clock", asyn
     });
     expect(inside.report).toMatchObject({ verdict: "ok", exitCode: 0 });
   }
+});
+
+needs("userns", "perf")("takes the CPU clock off itself by executing what it may not read", async () => {
+  const home = tempDir("config");
+  mkdirSync(join(home, "belljar"));
+  writeFileSync(join(home, "belljar/config.json"), JSON.stringify({ cgroup: { use: "none" } }), { mode: 0o600 });
+  const spin = async (mode: string) => {
+    const script = `cp ${attackDir}/behave /work/spin && chmod ${mode} /work/spin && exec /work/spin spin 20000`;
+    const run = ["run", ...volumeOf("behave"), "--cpu-time", "300ms", "--wall-time", "15s", "--", "sh", "-c", script];
+    return (await belljar(run, { env: { XDG_CONFIG_HOME: home } })).report;
+  };
+  const control = await spin("0755");
+  expect(control).toMatchObject({ verdict: "cpu-time-limit", enforcement: { cpuTime: "perf" }, time: { cpuExact: true } });
+  const report = await spin("0111");
+  // The kernel has taken the clock away: the time is no longer exact, and the whole seconds of a resource limit end it.
+  expect(report).toMatchObject({ verdict: "cpu-time-limit", exitCode: null, signal: null, time: { cpuExact: false } });
+  expect(report?.time.cpuMs).toBeLessThan(3500);
 });

@@ -159,7 +159,9 @@ describe("resource limits", () => {
     expect(rlimit({ policy: { user: { ...user, uid: 0 } }, facts: { subordinate } }, 6)?.hard).toBe(33n);
   });
   test("CPU time: a backstop in whole seconds, only where nothing better counts", () => {
-    expect(rlimit({}, 0)).toEqual({ resource: 0, soft: max, hard: max });
+    expect(rlimit({ facts: { cgroup: cgroup2 } }, 0)).toEqual({ resource: 0, soft: max, hard: max });
+    expect(rlimit({ limits: { cpuTime: null } }, 0)).toEqual({ resource: 0, soft: max, hard: max });
+    expect(rlimit({ limits: { cpuTime: 2001 } }, 0)).toEqual({ resource: 0, soft: 4n, hard: 5n });
     expect(rlimit({ facts: { perfClock: false }, limits: { cpuTime: 2001 } }, 0)).toEqual({ resource: 0, soft: 4n, hard: 5n });
   });
   test("a core limit that is closed already, as within a sandbox, is not set again", () => {
