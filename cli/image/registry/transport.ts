@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import { rootCertificates } from "node:tls";
-import { Agent, type Dispatcher } from "undici";
+import type { Agent, Dispatcher } from "undici";
 import type { BelljarError } from "../../../policy/errors.ts";
 import { version } from "../../commands/version.ts";
 import { fileError } from "../../run/files.ts";
@@ -79,18 +79,20 @@ export function createTransport(options: TransportOptions): Transport {
   const dispatchers = new Map<string, Dispatcher>();
   const settingsOf = (host: string): RegistrySettings => registries[host] ?? {};
 
-  const dispatcherFor = (url: URL, outerOnly: boolean, proxy: URL | null): Dispatcher => {
+  const dispatcherFor = async (url: URL, outerOnly: boolean, proxy: URL | null): Promise<Dispatcher> => {
+    // Much code that nothing but a pull needs. Awaited first: from here on nobody else makes the same dispatcher.
+    const { Agent, buildConnector } = await import("undici");
     const settings = settingsOf(url.host);
     const isTunnel = proxy !== null && url.protocol === "https:";
     const key = JSON.stringify([settings.transport, settings.certificateAuthority, outerOnly, isTunnel && proxy.href]);
     const known = dispatchers.get(key);
     if (known !== undefined) return known;
     const connect = connectionOptions(settings, outerOnly, limits);
-    const made = new Agent({
+    const made: Agent = new Agent({
       headersTimeout: limits.answerTimeoutMs,
       bodyTimeout: limits.idleTimeoutMs,
       connections: limits.parallel + 1,
-      connect: isTunnel ? tunnelConnector(proxy, connect) : connect,
+      connect: isTunnel ? tunnelConnector(proxy, { secure: buildConnector(connect), timeoutMs: limits.connectTimeoutMs }) : connect,
     });
     dispatchers.set(key, made);
     return made;
@@ -101,7 +103,7 @@ export function createTransport(options: TransportOptions): Transport {
     const { method, url, headers, body, outerOnly } = exchange;
     const proxy = proxyFor(url, environment);
     const plainProxy = url.protocol === "http:" ? proxy : null;
-    const dispatcher = plainProxy === null ? dispatcherFor(url, outerOnly, proxy) : dispatcherFor(plainProxy, false, null);
+    const dispatcher = await (plainProxy === null ? dispatcherFor(url, outerOnly, proxy) : dispatcherFor(plainProxy, false, null));
     const answer = await dispatcher.request({
       origin: plainProxy === null ? url.origin : plainProxy.origin,
       path: plainProxy === null ? url.pathname + url.search : url.href,

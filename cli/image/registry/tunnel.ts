@@ -1,7 +1,7 @@
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import type { Socket } from "node:net";
-import { buildConnector } from "undici";
+import type { buildConnector } from "undici";
 import { bareHost } from "./addresses.ts";
 
 /** Code of the errors of a proxy that answers, but not with a connection. */
@@ -44,12 +44,14 @@ function openTunnel(proxy: URL, authority: string, timeoutMs: number): Promise<S
  * Connects by TLS through a tunnel of a proxy. undici's own ProxyAgent connects again and again, without end or pause, to a proxy that
  * closes the connection.
  */
-export function tunnelConnector(proxy: URL, options: buildConnector.BuildOptions & { readonly timeout: number }): buildConnector.connector {
-  const secure = buildConnector(options);
+export function tunnelConnector(
+  proxy: URL,
+  options: { readonly secure: buildConnector.connector; readonly timeoutMs: number },
+): buildConnector.connector {
   return (target, callback) => {
     const authority = `${target.hostname}:${target.port || 443}`;
-    openTunnel(proxy, authority, options.timeout).then(
-      (socket) => secure({ ...target, httpSocket: socket }, callback),
+    openTunnel(proxy, authority, options.timeoutMs).then(
+      (socket) => options.secure({ ...target, httpSocket: socket }, callback),
       (error: Error) => callback(error, null),
     );
   };
