@@ -25,6 +25,9 @@ export interface BlobOptions {
   readonly progress: PullProgress;
 }
 
+/** Bytes that are written at a time: sockets give them in small pieces, and each write to a file costs a way through another thread. */
+const pieceBytes = 512 * 1024;
+
 /**
  * Writes a body from its `skip`th byte on. When the body breaks off, what has come is written nevertheless before the error is thrown,
  * so that it need not come again.
@@ -35,23 +38,37 @@ async function pour(
   options: { readonly skip: number; readonly onBytes: (bytes: number) => void },
 ): Promise<void> {
   let toSkip = options.skip;
+  let pieces: Buffer[] = [];
+  let waiting = 0;
+  const flush = (): boolean => {
+    const hasRoom = waiting === 0 || stream.write(Buffer.concat(pieces, waiting));
+    pieces = [];
+    waiting = 0;
+    return hasRoom;
+  };
+  let failure: unknown = null;
   try {
     for await (const chunk of body) {
       const rest = chunk.subarray(Math.min(toSkip, chunk.length));
       toSkip -= chunk.length - rest.length;
       if (rest.length === 0) continue;
       options.onBytes(rest.length);
-      const hasRoom = stream.write(rest);
+      pieces.push(rest);
+      waiting += rest.length;
+      if (waiting < pieceBytes) continue;
+      const hasRoom = flush();
       if (stream.errored) throw stream.errored;
       if (!hasRoom) await once(stream, "drain");
     }
   } catch (error) {
-    stream.end();
-    await finished(stream).catch(() => undefined);
-    throw stream.errored ?? error;
+    failure = error;
   }
+  flush();
   stream.end();
-  await finished(stream);
+  await finished(stream).catch((error: unknown) => {
+    failure = error;
+  });
+  if (failure !== null) throw failure;
 }
 
 /** One attempt to get what is missing of a blob. What has come stays for the next one, unless it is known to be wrong. */
