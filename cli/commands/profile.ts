@@ -68,6 +68,8 @@ async function compile(
     workdir: null,
     env: [],
     user: null,
+    entrypoint: null,
+    pull: "never",
     terminal: false,
     volumes: [],
     filesIn: [],
@@ -79,6 +81,7 @@ async function compile(
   const config = loadConfig();
   becomeOrdinary({ configured: config.runAs });
   const prepared = await prepareRun(input, { config, environment: process.env, runId: "compiled" });
+  await prepared.release(); // nothing is started
   if (options.dump) {
     const { disassemble } = await import("../../policy/seccomp/disassemble.ts");
     await writeStdout(factsDocument(dumpPlan(prepared.plan, { disassemble })));

@@ -86,29 +86,38 @@ function override({ name, value }: GivenOption): Override | null {
   }
   if (name === "set") return { ...parseSet(value), origin: `option --set ${value}` };
   if (name === "network") return { path: "network.mode", value, origin };
+  if (name === "image") return { path: "rootfs", value: { kind: "image", reference: value }, origin };
+  if (name === "overlay-driver") return { path: "rootfs.overlay.driver", value, origin };
   if (name !== "rootfs") return null;
   return { path: "rootfs", value: value === "host" ? { kind: "host" } : { kind: "directory", path: absoluteHostPath(value) }, origin };
 }
 
-function refuseUnbuilt(given: readonly GivenOption[]): void {
-  for (const name of ["image", "overlay-driver"]) {
-    if (!given.some((option) => option.name === name)) continue;
-    throw new BelljarError(
-      "not-supported",
-      `reading options: '--${name}': this version runs on the host's /usr or on a folder, not yet on OCI images`,
-      {
-        hint: "--rootfs DIR runs on an unpacked root file system",
-      },
-    );
-  }
+const pullPolicies = ["missing", "always", "never"] as const;
+
+function parsePull(text: string | null): (typeof pullPolicies)[number] {
+  const found = pullPolicies.find((policy) => policy === (text ?? "missing"));
+  if (found === undefined) throw usage("--pull", text ?? "", "is not missing, always or never");
+  return found;
 }
 
-/** Turns what was given on the command line into the form that a run is made from. Throws BelljarError `usage`, `not-supported`. */
+/** One word, or a JSON list of words as image configurations have it; nothing at all for no entry point. */
+export function parseEntrypoint(text: string): readonly string[] {
+  if (text === "") return [];
+  if (!text.startsWith("[")) return [text];
+  try {
+    const words: unknown = JSON.parse(text);
+    if (Array.isArray(words) && words.every((word) => typeof word === "string")) return words;
+  } catch {
+    // told below
+  }
+  throw usage("--entrypoint", text, 'is no JSON list of texts, such as ["sh", "-c"]');
+}
+
+/** Turns what was given on the command line into the form that a run is made from. Throws BelljarError `usage`. */
 export function runInputFrom(
   given: GivenArguments,
   environment: Readonly<Record<string, string | undefined>>,
 ): { readonly input: RunInput; readonly presentation: Presentation } {
-  refuseUnbuilt(given.options);
   const last = (name: string) => given.options.findLast((option) => option.name === name)?.value ?? null;
   const all = (name: string) => given.options.flatMap((option) => (option.name === name && option.value !== null ? [option.value] : []));
   const has = (name: string) => given.options.some((option) => option.name === name);
@@ -122,19 +131,16 @@ export function runInputFrom(
     verbose: has("verbose"),
     runAs: last("run-as"),
   };
-  const script = last("script");
-  if (script === null && (given.command.length === 0 || given.command[0] === "")) {
-    throw new BelljarError("usage", "reading options: no command to run", {
-      hint: "belljar run [OPTIONS] -- COMMAND [ARG...], for example: belljar run -- echo hello",
-    });
-  }
+  if (has("image") && has("rootfs"))
+    throw new BelljarError("usage", "reading options: '--image' and '--rootfs' both say what to run on: leave out one of them");
   checkStreams(presentation, has("tty"));
   const outMax = last("out-max");
+  const entrypoint = last("entrypoint");
   const input: RunInput = {
     profile: last("profile") ?? "default",
     overrides: given.options.flatMap((option) => override(option) ?? []),
     command: given.command,
-    script,
+    script: last("script"),
     hostScripts: true,
     workdir: last("workdir"),
     env: all("env").flatMap((text) => {
@@ -142,6 +148,8 @@ export function runInputFrom(
       return pair === null ? [] : [pair];
     }),
     user: last("user"),
+    entrypoint: entrypoint === null ? null : parseEntrypoint(entrypoint),
+    pull: parsePull(last("pull")),
     terminal: has("tty"),
     volumes: all("volume").map(parseVolume),
     filesIn: all("in").map(parseFileIn),

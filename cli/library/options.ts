@@ -44,8 +44,12 @@ export interface RunOptions {
   readonly network?: "none" | "host";
   /** `host`, or a folder. */
   readonly rootfs?: string;
-  /** Not supported yet: refused with the code `not-supported`. */
+  /** An OCI image, by name or by id. Without `command`, its own command runs. */
   readonly image?: string;
+  /** When the image is pulled. Default: `missing`. */
+  readonly pull?: "missing" | "always" | "never";
+  /** In place of the image's entry point; an empty list for none. */
+  readonly entrypoint?: readonly string[];
   /** Any profile field by its path: `{ "process.umask": "077" }`. */
   readonly set?: Readonly<Record<string, unknown>>;
   /** Ends the run: its verdict is then `cancelled`. */
@@ -120,13 +124,15 @@ const checks = {
   network: oneOf("none", "host"),
   rootfs: text,
   image: text,
+  pull: oneOf("missing", "always", "never"),
+  entrypoint: texts,
   set: object,
   signal: (value) => (value instanceof AbortSignal ? null : "must be an AbortSignal"),
 } as const satisfies Readonly<Record<keyof RunOptions, Check>>;
 
 const usage = (message: string, hint?: string) => new BelljarError("usage", `reading options: ${message}`, { hint });
 
-/** Refuses unknown names and wrong types, whatever the compiler let pass. Throws BelljarError `usage`, `not-supported`. */
+/** Refuses unknown names and wrong types, whatever the compiler let pass. Throws BelljarError `usage`. */
 export function checkOptions(options: unknown): asserts options is RunOptions {
   if (!isObject(options)) throw usage("run() takes one object of options");
   for (const [name, value] of Object.entries(options)) {
@@ -139,9 +145,9 @@ export function checkOptions(options: unknown): asserts options is RunOptions {
     const [illFormed] = name === "signal" ? [] : illFormedTexts(value, [name]);
     if (illFormed !== undefined) throw usage(`${quoted(illFormed.path)}: ${illFormed.message}`);
   }
-  const { command, script, image } = options as RunOptions;
-  if (image !== undefined) throw new BelljarError("not-supported", "reading options: 'image': OCI images are not supported yet");
-  if (script === undefined && (command === undefined || command.length === 0 || command[0] === "")) {
+  const { command, script, image, rootfs } = options as RunOptions;
+  if (image !== undefined && rootfs !== undefined) throw usage("'image' and 'rootfs' both say what to run on: leave out one of them");
+  if (script === undefined && image === undefined && (command === undefined || command.length === 0 || command[0] === "")) {
     throw usage("'command': nothing to run", 'run({ command: ["echo", "hello"] })');
   }
 }

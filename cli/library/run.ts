@@ -37,12 +37,13 @@ function overridesOf(options: RunOptions): readonly Override[] {
   for (const [name, value] of Object.entries(options.limits ?? {})) {
     if (value !== undefined) overrides.push({ path: `limits.${name}`, value, origin });
   }
-  const { network, rootfs } = options;
+  const { network, rootfs, image } = options;
   if (network !== undefined) overrides.push({ path: "network.mode", value: network, origin });
   if (rootfs !== undefined) {
     const value = rootfs === "host" ? { kind: "host" } : { kind: "directory", path: absoluteHostPath(rootfs) };
     overrides.push({ path: "rootfs", value, origin });
   }
+  if (image !== undefined) overrides.push({ path: "rootfs", value: { kind: "image", reference: image }, origin });
   return overrides;
 }
 
@@ -84,6 +85,8 @@ async function runIn(folder: string | null, options: RunOptions): Promise<RunRes
     workdir: options.workdir ?? null,
     env: Object.entries(options.env ?? {}),
     user: options.user ?? null,
+    entrypoint: options.entrypoint ?? null,
+    pull: options.pull ?? "missing",
     terminal: false,
     volumes: (options.volumes ?? []).map(({ source, target, access = "read-only" }) => ({ source, target, access })),
     filesIn,
@@ -92,13 +95,18 @@ async function runIn(folder: string | null, options: RunOptions): Promise<RunRes
     stdin: options.stdin === undefined ? "null" : "pump",
     capture: true,
   };
-  const prepared = await prepareRun(input, { config: loadConfig(), environment: process.env });
+  const { signal } = options;
+  const prepared = await prepareRun(input, {
+    config: loadConfig(),
+    environment: process.env,
+    ...(signal === undefined ? {} : { signal }),
+  });
   const result: SessionResult = await runSession(prepared, {
     targets: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     ...(options.stdin === undefined ? {} : { stdinData: typeof options.stdin === "string" ? Buffer.from(options.stdin) : options.stdin }),
     onSignals: false,
-    ...(options.signal === undefined ? {} : { abort: options.signal }),
-  });
+    ...(signal === undefined ? {} : { abort: signal }),
+  }).finally(prepared.release);
   const { report, stdout, stderr } = result;
   if (report.verdict === "sandbox-error") throw failed(report);
   return {

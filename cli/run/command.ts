@@ -9,6 +9,8 @@ import { mayNameHostFile, readScriptHead, scriptKind, scriptName } from "./scrip
 export interface ResolvedCommand {
   readonly argv: readonly string[];
   readonly script: RunRequest["script"];
+  /** The command is a file of the caller's, or a copy of one. */
+  readonly isHostScript: boolean;
 }
 
 /**
@@ -22,12 +24,12 @@ export function resolveCommand(
 ): ResolvedCommand {
   const [word, ...rest] = input.command;
   const path = input.script ?? (input.hostScripts && word !== undefined && mayNameHostFile(word) ? word : null);
-  if (path === null) return { argv: input.command, script: null };
+  if (path === null) return { argv: input.command, script: null, isHostScript: false };
   const head = readScriptHead(path);
   if (head === null) {
     // As for a command that is not there, under whatever option it is named: status 127.
     if (input.script !== null) throw fileError("command-not-found", "reading the script", path, "no such file or directory");
-    return { argv: input.command, script: null };
+    return { argv: input.command, script: null, isHostScript: false };
   }
   const name = scriptName(path);
   const hostPath = absoluteHostPath(path);
@@ -42,5 +44,5 @@ export function resolveCommand(
     );
   }
   const argv = [...scriptKind(path, head).interpreter, `${workFolder}/${name}`, ...(input.script === null ? rest : input.command)];
-  return { argv, script: copied === undefined ? { hostPath, name } : null };
+  return { argv, script: copied === undefined ? { hostPath, name } : null, isHostScript: true };
 }

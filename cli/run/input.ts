@@ -40,6 +40,10 @@ export interface RunInput {
   /** In order, later wins; values are already looked up. */
   readonly env: readonly (readonly [name: string, value: string])[];
   readonly user: string | null;
+  /** In place of the image's; an empty list: none. null: the image's. */
+  readonly entrypoint: readonly string[] | null;
+  /** When an image is pulled before the run. */
+  readonly pull: "missing" | "always" | "never";
   readonly terminal: boolean;
   readonly volumes: readonly VolumeRequest[];
   readonly filesIn: readonly FileInRequest[];

@@ -41,8 +41,8 @@ function withSignal(record: RunRecord, signal: NodeJS.Signals | null): RunRecord
 
 /** Words for what the launcher sent; a launcher that sent nothing is our failure, never the program's. */
 export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, end: SessionEnd): Promise<RunReport> {
-  const { policy, plan, profileDigest, filterDigest } = prepared;
-  const context = { policy, plan, profileDigest, filterDigest };
+  const { policy, plan, profileDigest, filterDigest, image } = prepared;
+  const context = { policy, plan, profileDigest, filterDigest, image };
   if (outcome.record === null && end.cancelled) {
     return cancelledReport({ ...context, cancelSignal: end.signal === null ? 0 : constants.signals[end.signal] });
   }

@@ -1,10 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
+import { applyImage, imageCommand } from "../../policy/compile/image.ts";
 import { compilePlan } from "../../policy/compile/index.ts";
-import type { LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
+import { isLayered } from "../../policy/compile/rootfs.ts";
+import type { ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
-import { resolveProfile } from "../../policy/profile/index.ts";
-import type { ResolvedPolicy } from "../../policy/profile/types.ts";
+import { builtinPrefix, originOf, resolveProfile } from "../../policy/profile/index.ts";
+import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 import type { Config } from "../host/config.ts";
@@ -14,6 +16,7 @@ import { resolveCommand } from "./command.ts";
 import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
 import { filtersFor } from "./filters.ts";
 import type { Override, RunInput } from "./input.ts";
+import { type ImageProgress, prepareLayers } from "./layered.ts";
 import { workFolder } from "./paths.ts";
 import { loadProfile } from "./profiles.ts";
 import { checkVariableBytes } from "./raw-text.ts";
@@ -39,9 +42,17 @@ export interface PreparedRun {
   /** Of each stream, when streams are captured. */
   readonly captureBytes: number;
   readonly warnings: readonly string[];
+  /** Of the image: its name in the store and the digest of its manifest. */
+  readonly image: string | null;
+  /** Lets go of what the run needed to stay as it was. */
+  release(): Promise<void>;
 }
 
 export interface PrepareContext {
+  /** Shown while an image is pulled and unpacked. */
+  readonly progress?: ImageProgress;
+  /** Ends the wait for an image. */
+  readonly signal?: AbortSignal;
   readonly config: Config;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Names the run's cgroup; random unless given, as a plan that is only shown needs. */
@@ -82,57 +93,105 @@ function checkMounts(policy: ResolvedPolicy): void {
   for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
 }
 
-function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId }: PrepareContext): RunRequest {
+interface Asked {
+  readonly request: RunRequest;
+  readonly isHostScript: boolean;
+}
+
+function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId }: PrepareContext): Asked {
   const filesIn = checkFilesIn(input.filesIn, policy.limits);
-  const { argv, script } = resolveCommand(input, filesIn);
+  const isImage = policy.rootfs.kind === "image";
+  if (!isImage && input.script === null && (input.command.length === 0 || input.command[0] === ""))
+    throw new BelljarError("usage", "reading options: no command to run", {
+      hint: "belljar run [OPTIONS] -- COMMAND [ARG...], for example: belljar run -- echo hello",
+    });
+  if (!isImage && input.entrypoint !== null)
+    throw new BelljarError("usage", "reading options: '--entrypoint': only images have one", { hint: "-i IMAGE runs on an image" });
+  const { argv, script, isHostScript } = resolveCommand(input, filesIn);
   if (argv.some((word) => word.includes("\0")))
     throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
-  return {
+  const request = {
     // Whose run it is, for `belljar gc`, and which of theirs.
     runId: runId ?? `belljar-run-${process.pid}-${randomBytes(6).toString("hex")}`,
     command: argv,
     cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
     env: input.env,
     inherited: inheritedEnv(policy.process.inheritEnv, environment),
-    user: input.user === null ? null : parseUser(input.user, policy),
+    // Who a user of an image is, says the image.
+    user: input.user === null || isImage ? null : parseUser(input.user, policy),
     terminal: input.terminal,
     stdin: input.stdin,
     filesIn,
     filesOut: checkFilesOut(input.filesOut, input.outMaxBytes ?? policy.limits.disk ?? defaultOutMaxBytes),
     script,
   };
+  return { request, isHostScript };
+}
+
+/** What the image asks for, where the user asks for nothing else. */
+function withImage(
+  { request, isHostScript }: Asked,
+  {
+    policy,
+    provenance,
+    input,
+    image,
+  }: { readonly policy: ResolvedPolicy; readonly provenance: Provenance; readonly input: RunInput; readonly image: ImageFacts | null },
+): Pick<PreparedRun, "policy"> & { readonly request: RunRequest } {
+  if (image === null) return { policy, request };
+  const isOwn = (path: string): boolean => !(originOf(provenance, path) ?? builtinPrefix).startsWith(builtinPrefix);
+  const { entrypoint } = input;
+  const command = isHostScript ? request.command : imageCommand(image.config, { command: request.command, entrypoint });
+  return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, isOwn });
 }
 
 /**
- * Everything between a request and a start: resolves the profile, checks the caller's files, probes the host, compiles and
- * encodes the plan. Nothing has been started or changed when it throws a BelljarError.
+ * Everything between a request and a start: resolves the profile, checks the caller's files, probes the host, makes an image ready,
+ * compiles and encodes the plan. But for the image store nothing has been started or changed when it throws a BelljarError; when it
+ * does not, `release` must be called after the run.
  */
 export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
   const resolved = resolveProfile(input.profile, { load: loadProfile, overrides: [...input.overrides, ...volumeOverrides(input)] });
-  const policy = withCaptureLimit(resolved.policy, input.capture);
-  const request = requestOf(input, policy, context);
-  checkMounts(policy);
-  const facts = probeHostFacts({ policy, config: context.config, environment: context.environment });
-  const filters = await filtersFor(policy, facts.arch);
-  const { plan, warnings, enforcement } = compilePlan({
-    policy,
-    facts,
-    request,
-    filters: { base: filters.base, profile: filters.profile },
-  });
-  return {
-    policy,
-    command: input.script === null ? input.command : [input.script, ...input.command],
-    hostScripts: input.hostScripts,
-    plan,
-    scriptPath: request.script?.hostPath ?? null,
-    profileFiles: resolved.sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : [])),
-    sandboxBytes: encodeSandbox(plan.sandbox),
-    execBytes: encodeExec(plan.exec),
-    profileDigest: resolved.digest,
-    filterDigest: filters.digest,
-    enforcement,
-    captureBytes: policy.limits.output ?? maxCaptureBytes,
-    warnings: [...resolved.warnings, ...filters.warnings, ...warnings.map((warning) => warning.message)],
-  };
+  const { provenance } = resolved;
+  const asked = withCaptureLimit(resolved.policy, input.capture);
+  const wish = requestOf(input, asked, context);
+  checkMounts(asked);
+  const { config, environment, progress, signal } = context;
+  const host = probeHostFacts({ policy: asked, config, environment });
+  const layered = isLayered(asked)
+    ? await prepareLayers({ ...input, policy: asked, facts: host, config, environment, progress, signal })
+    : null;
+  try {
+    const { policy, request } = withImage(wish, { policy: asked, provenance, input, image: layered?.facts.image ?? null });
+    const facts = { ...host, layeredRootfs: layered?.facts ?? null };
+    const filters = await filtersFor(policy, facts.arch);
+    const { plan, warnings, enforcement } = compilePlan({
+      policy,
+      facts,
+      request,
+      filters: { base: filters.base, profile: filters.profile },
+    });
+    return {
+      policy,
+      command: input.script === null ? input.command : [input.script, ...input.command],
+      hostScripts: input.hostScripts,
+      plan,
+      image: layered?.facts.image?.name ?? null,
+      scriptPath: request.script?.hostPath ?? null,
+      profileFiles: resolved.sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : [])),
+      sandboxBytes: encodeSandbox(plan.sandbox),
+      execBytes: encodeExec(plan.exec),
+      profileDigest: resolved.digest,
+      filterDigest: filters.digest,
+      enforcement,
+      captureBytes: policy.limits.output ?? maxCaptureBytes,
+      warnings: [...resolved.warnings, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
+      release: layered?.release ?? nothing,
+    };
+  } catch (error) {
+    await layered?.release();
+    throw error;
+  }
 }
+
+const nothing = async (): Promise<void> => undefined;

@@ -4,6 +4,9 @@
  *
  *   belljar-apply apply ROOT IDS...    frames on stdin (cli/image/layer/entries.def.json), reports on stdout
  *   belljar-apply remove PATH IDS...   removes PATH and all below it; a report on stdout
+ *   belljar-apply accounts N LAYER... IDS...  the merged layers' /etc/passwd and /etc/group on stdout (accounts.h)
+ *   belljar-apply merge ROOT LAYERS N  copies the layers LAYERS/0 to LAYERS/N-1 over each other into ROOT; as a companion of a
+ *                                      sandbox, already in its namespaces: a byte on descriptor 3 when done, then waits for its end
  *   belljar-apply version
  *
  * IDS: single | subordinate NEWUIDMAP NEWGIDMAP UIDMAP GIDMAP. Exit status 0 when done, 1 when a report says why not.
@@ -12,13 +15,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "accounts.h"
 #include "apply.h"
 #include "ids.h"
+#include "merge.h"
 #include "sys.h"
 #include "tree.h"
 #include "util.h"
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, READY_FD = 3 };
 
 static int send_report(uint32_t kind, const void *payload, size_t length)
 {
@@ -86,20 +91,63 @@ static int remove_main(const char *path)
 	return send_report(REPORT_KIND_DONE, &done, sizeof(done)) < 0;
 }
 
+/* layers: as many paths as count says, then the ids. */
+static int accounts_main(char **argv, int argc)
+{
+	int layers[ACCOUNTS_MAX_LAYERS], count = 0;
+	enum apply_stage stage = APPLY_STAGE_NONE;
+	int r;
+
+	for (const char *c = argv[0]; *c >= '0' && *c <= '9' && count <= ACCOUNTS_MAX_LAYERS; c++)
+		count = 10 * count + (*c - '0');
+	if (count > ACCOUNTS_MAX_LAYERS || argc < count + 2)
+		return EXIT_USAGE;
+	for (int i = 0; i < count; i++) {
+		layers[i] = open(argv[i + 1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (layers[i] < 0)
+			return EXIT_USAGE;
+	}
+	r = ids_enter(argv + 1 + count, argc - 1 - count, &stage);
+	return r < 0 || accounts_write(layers, (unsigned int)count) < 0;
+}
+
+static int merge_main(const char *root, const char *layers, const char *count)
+{
+	uint64_t number = 0;
+
+	for (const char *c = count; *c >= '0' && *c <= '9' && number < UINT32_MAX; c++)
+		number = 10 * number + (uint64_t)(*c - '0');
+	int r = merge_layers(root, layers, (uint32_t)number);
+
+	if (r < 0)
+		return -r;
+	if (write_all(READY_FD, "", 1) < 0)
+		return EPIPE;
+	while (true) /* the sandbox takes the end of a companion for a failure */
+		(void)pause();
+}
+
 int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 	enum apply_stage stage = APPLY_STAGE_NONE;
-	bool apply = strcmp(mode, "apply") == 0;
+	bool apply = strcmp(mode, "apply") == 0, merge = strcmp(mode, "merge") == 0 && argc == 5;
 	int root = -1, r;
 
 	if (strcmp(mode, "version") == 0)
 		return write_all(1, "belljar-apply entries 1\n", 24) < 0;
-	if (argc < 4 || (!apply && strcmp(mode, "remove") != 0)) {
-		(void)write_all(2, "belljar-apply: apply ROOT IDS...|remove PATH IDS...|version\n", 60);
+	if (argc < 4 || (!apply && !merge && strcmp(mode, "remove") != 0 && strcmp(mode, "accounts") != 0)) {
+		static const char usage[] = "belljar-apply: apply ROOT IDS...|remove PATH IDS...|accounts N LAYER... "
+					    "IDS...|merge ROOT LAYERS N|version\n";
+
+		(void)write_all(2, usage, sizeof(usage) - 1);
 		return EXIT_USAGE;
 	}
 	prepare_process();
+	if (strcmp(mode, "accounts") == 0)
+		return accounts_main(argv + 2, argc - 2);
+	if (merge)
+		return merge_main(argv[2], argv[3], argv[4]);
 	(void)sys_close_range(3, ~0u, 0);
 	/* As the caller: the path is the caller's own. */
 	if (apply && (root = open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)

@@ -54,8 +54,7 @@ int fs_new_mount(const char *type, const char *const *options, unsigned int attr
 	return r < 0 ? r : sys_fsmount(fs, attributes);
 }
 
-/* Makes scratch/name and a mount of it on itself: the root has to be a mount point, and parts stay bindable. */
-static int bind_in_place(int scratch, const char *name, int *ret_mount)
+int fs_bind_in_place(int scratch, const char *name, int *ret_mount)
 {
 	if (mkdirat(scratch, name, 0755) < 0)
 		return -errno;
@@ -91,11 +90,11 @@ int fs_make_scratch(struct init *init)
 	if (fstat(init->scratch, &status) < 0)
 		return init_fail(init, STEP_SCRATCH, 2, errno, "");
 	init->scratch_dev = status.st_dev;
-	r = bind_in_place(init->scratch, "parts", &init->parts);
+	r = fs_bind_in_place(init->scratch, "parts", &init->parts);
 	if (r < 0)
 		return init_fail(init, STEP_SCRATCH, 3, r, "");
 	if (init->plan->sandbox->root_kind == ROOT_KIND_SKELETON)
-		r = bind_in_place(init->scratch, "root", &init->root);
+		r = fs_bind_in_place(init->scratch, "root", &init->root);
 	else
 		r = overlay_mount(init);
 	if (r < 0)

@@ -20,7 +20,10 @@ int fs_open_target(struct init *init, const char *target, bool directory);
 
 int fs_is_directory(int fd);
 
-/* Mounts the merged root of image layers at scratch/root and opens it as init->root. */
+/* Makes scratch/name and a mount of it on itself: the root has to be a mount point, and parts stay bindable. */
+int fs_bind_in_place(int scratch, const char *name, int *ret_mount);
+
+/* Mounts the merged root of image layers at scratch/root, or leaves that to a companion, and opens it as init->root. */
 int overlay_mount(struct init *init);
 
 /* Attaches a detached mount at `target`. */

@@ -126,6 +126,9 @@ static int add_directory(struct init *init, const struct wire_fs_entry *entry, c
 {
 	CLEANUP_FD int fd = fs_open_target(init, target, true);
 
+	/* What is there stays as it is; what cannot be made, whoever wants to go there will find missing. */
+	if (entry->flags & FS_FLAG_OPTIONAL)
+		return 0;
 	if (fd < 0)
 		return fd;
 	if (!fs_on_scratch(init, fd))

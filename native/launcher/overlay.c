@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A root of image layers: kernel overlayfs, or the same layers by a fuse-overlayfs companion. The upper and work directories
+ * A root of image layers: kernel overlayfs, or the same layers by a fuse-overlayfs companion, or copied by one of ours. The upper and work directories
  * are parts of the scratch tmpfs, so that what the program changes counts against its disk limit and is gone afterwards.
  *
  * mount(2) takes one page of options and gives ':' and ',' a meaning; layers have long paths and may be hundreds. So they get short
@@ -93,6 +93,13 @@ int overlay_mount(struct init *init)
 	struct text text = text_in(top, sizeof(top));
 	int r;
 
+	if (init->plan->sandbox->root_kind == ROOT_KIND_COPY) {
+		/* Filled by the companion, which finds the layers by these names. */
+		r = fs_bind_in_place(init->scratch, "root", &init->root);
+		if (r == 0)
+			r = name_layers(init);
+		return r == 0 && chdir("/") < 0 ? -errno : r;
+	}
 	if (mkdirat(init->scratch, "root", 0755) < 0)
 		return -errno;
 	r = name_layers(init);

@@ -1,5 +1,5 @@
 import type { FsEntry } from "../wire/wire.gen.ts";
-import { bind, devpts, directory, scratch, symlink } from "./entries.ts";
+import { bind, devpts, directory, readOnly, scratch, symlink } from "./entries.ts";
 
 /** Nodes that every program may expect (OCI runtime spec, config-linux "Default Devices"). Nothing else of the host's /dev. */
 const nodes = ["null", "zero", "full", "random", "urandom", "tty"] as const;
@@ -12,16 +12,24 @@ const links: readonly (readonly [string, string])[] = [
   ["stderr", "/proc/self/fd/2"],
 ];
 
+interface DevInput {
+  /** The root is an image's, whose own /dev is covered. */
+  readonly layered: boolean;
+  readonly writable: boolean;
+}
+
 /**
  * A /dev of our own. The nodes are the host's, so their mounts are read-only: devices can be written all the same, but the
  * program cannot touch the host's time stamps of /dev/null, which is writable for everybody.
  */
-export function devEntries(): readonly FsEntry[] {
+export function devEntries({ layered, writable }: DevInput): readonly FsEntry[] {
   return [
-    directory("/dev"),
+    layered ? scratch("/dev", { name: "dev", mode: 0o755 }) : directory("/dev"),
     ...nodes.map((name) => bind(`/dev/${name}`, { source: `/dev/${name}`, flags: ["readOnly", "deviceNodes", "sourceIsFile"] })),
     devpts(),
     ...links.map(([name, text]) => symlink(`/dev/${name}`, text)),
     scratch("/dev/shm", { name: "shm", mode: 0o1777 }),
+    // On the skeleton it is read-only with the root.
+    ...(layered && !writable ? [readOnly("/dev")] : []),
   ];
 }

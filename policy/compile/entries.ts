@@ -9,6 +9,9 @@ function entry(kind: FsKind, target: string, rest: Partial<FsEntry> = {}): FsEnt
 
 export const directory = (target: string, mode = 0o755): FsEntry => entry("directory", target, { mode });
 
+/** Made where it is missing; what is there stays as it is. */
+export const ensureDirectory = (target: string): FsEntry => entry("directory", target, { mode: 0o755, flags: ["optional"] });
+
 export const symlink = (target: string, text: string): FsEntry => entry("symlink", target, { source: text });
 
 export const file = (target: string, text: string): FsEntry =>

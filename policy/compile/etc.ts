@@ -37,16 +37,27 @@ protocols: files
 services: files
 `;
 
+const hosts = (hostname: string): FsEntry => file("/etc/hosts", `127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t${hostname}\n`);
+const hostnameFile = (hostname: string): FsEntry => file("/etc/hostname", `${hostname}\n`);
+const noResolver = file("/etc/resolv.conf", "# no network\n");
+const hostResolver = bindFile("/etc/resolv.conf", "/etc/resolv.conf", true);
+
 /** In the order in which they are made; the directory /etc must exist before. */
 export function etcEntries(input: EtcInput): readonly FsEntry[] {
-  const resolver =
-    input.network === "host" ? bindFile("/etc/resolv.conf", "/etc/resolv.conf", true) : file("/etc/resolv.conf", "# no network\n");
   return [
     file("/etc/passwd", passwd(input)),
     file("/etc/group", group(input)),
-    file("/etc/hosts", `127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t${input.hostname}\n`),
-    file("/etc/hostname", `${input.hostname}\n`),
+    hosts(input.hostname),
+    hostnameFile(input.hostname),
     file("/etc/nsswitch.conf", nsswitch),
-    resolver,
+    input.network === "host" ? hostResolver : noResolver,
   ];
+}
+
+/**
+ * What names mean in a network that the image could not know, in place of whatever the image has there. Who is who stays the image's.
+ * The host's resolver is bound on a file of ours: a link in the image would lead the mount elsewhere.
+ */
+export function imageEtcEntries({ hostname, network }: Pick<EtcInput, "hostname" | "network">): readonly FsEntry[] {
+  return [hosts(hostname), hostnameFile(hostname), noResolver, ...(network === "host" ? [hostResolver] : [])];
 }

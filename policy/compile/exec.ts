@@ -23,6 +23,13 @@ interface ExecInput {
 const noOutputLimit = 0xffff_ffff_ffff_ffffn;
 /** The launcher keeps a descriptor for each. */
 const maxFiles = 256;
+const maxGroups = 32;
+
+/** Those that the map has, as many as the launcher takes: a group that cannot be given only takes rights away. */
+function mappedGroups({ gidMaps }: CompiledIds, { user }: RunRequest): readonly number[] {
+  const isMapped = (id: number): boolean => gidMaps.some(({ containerId, size }) => id >= containerId && id < containerId + size);
+  return (user?.groups ?? []).filter(isMapped).slice(0, maxGroups);
+}
 
 /** What runs: OCI's `process`, the run's files and its limits. */
 export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter }: ExecInput): ExecPlan {
@@ -42,7 +49,7 @@ export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, 
     cwd: sandboxPath(request.cwd ?? policy.process.workdir, { what: "working directory", code: "usage" }),
     uid: ids.programUid,
     gid: ids.programGid,
-    groups: [],
+    groups: ids.denySetgroups ? [] : mappedGroups(ids, request),
     capabilities: capabilityBits(policy.capabilities),
     umask: policy.process.umask,
     rlimits: compileRlimits({ limits, mechanisms, initCounts: ids.initUid === ids.programUid, coreIsClosed: facts.core.closed }),

@@ -48,10 +48,8 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
       initUid: programUid,
       programIsCaller: true,
     };
-  const helpers = requireSubordinate(facts);
   const callerMapped = policy.user.map === "caller";
-  const uidMaps = mapRanges(facts.subordinate.uids, callerMapped ? facts.uid : null);
-  const gidMaps = mapRanges(facts.subordinate.gids, callerMapped ? facts.gid : null);
+  const { uidMaps, gidMaps, ...helpers } = subordinateMaps(facts, callerMapped);
   requireMapped(uidMaps, { id: programUid, what: "user", code: asked });
   requireMapped(gidMaps, { id: programGid, what: "group", code: asked });
   return {
@@ -65,6 +63,18 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
     programGid,
     initUid: 0,
     programIsCaller: callerMapped && programUid === 0,
+  };
+}
+
+/** The maps of mode "subordinate", and who writes them. Throws BelljarError `guard-unavailable` without ranges or helpers. */
+export function subordinateMaps(
+  facts: HostFacts,
+  callerMapped = true,
+): Pick<CompiledIds, "uidMaps" | "gidMaps" | "newuidmap" | "newgidmap"> {
+  return {
+    ...requireSubordinate(facts),
+    uidMaps: mapRanges(facts.subordinate.uids, callerMapped ? facts.uid : null),
+    gidMaps: mapRanges(facts.subordinate.gids, callerMapped ? facts.gid : null),
   };
 }
 

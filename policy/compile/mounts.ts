@@ -3,10 +3,10 @@ import { BelljarError } from "../errors.ts";
 import type { ResolvedMount, ResolvedPolicy } from "../profile/types.ts";
 import type { FsEntry, FsFlag } from "../wire/wire.gen.ts";
 import { devEntries } from "./dev.ts";
-import { bind, bindFile, mask, readOnly, scratch, tmpfs } from "./entries.ts";
+import { bind, bindFile, ensureDirectory, mask, readOnly, scratch, tmpfs } from "./entries.ts";
 import { procEntries, sysEntries } from "./kernel-fs.ts";
 import { isWithin, sandboxPath, workPath } from "./paths.ts";
-import { rootfsEntries } from "./rootfs.ts";
+import { type CompiledRoot, compileRoot, isLayered } from "./rootfs.ts";
 import type { HostFacts, RunRequest } from "./types.ts";
 
 export interface MountInput {
@@ -17,21 +17,34 @@ export interface MountInput {
   readonly gid: number;
 }
 
+export interface CompiledMounts extends Omit<CompiledRoot, "entries"> {
+  readonly filesystem: readonly FsEntry[];
+}
+
 /**
  * Order matters: what comes later covers what came before, and mount points can be made only where the launcher's own
  * skeleton is, not inside a tree of the host's.
  */
-export function compileMounts({ policy, facts, request, uid, gid }: MountInput): readonly FsEntry[] {
-  return [
-    ...rootfsEntries({ policy, facts, uid, gid }),
+export function compileMounts({ policy, facts, request, uid, gid }: MountInput): CompiledMounts {
+  const { entries, ...root } = compileRoot({ policy, facts, uid, gid });
+  const filesystem = [
+    ...entries,
     ...procEntries(policy.proc),
     ...sysEntries(policy),
-    ...devEntries(),
+    ...devEntries({ layered: isLayered(policy), writable: !root.rootReadOnly }),
     scratch("/tmp", { name: "tmp", mode: 0o1777 }),
     scratch(workPath, { name: "work", mode: 0o755, ownedByProgram: true }),
     ...parentsFirst(policy.mounts.map(mountEntry)),
     ...scriptEntries(request, policy),
+    ...workdirEntries(policy, request),
   ];
+  return { ...root, filesystem };
+}
+
+/** Images name working directories that they do not have; container tools make them. */
+function workdirEntries(policy: ResolvedPolicy, { cwd }: RunRequest): readonly FsEntry[] {
+  const path = sandboxPath(cwd ?? policy.process.workdir, { what: "working directory", code: cwd === null ? "image-invalid" : "usage" });
+  return isLayered(policy) && path !== "/" && path !== workPath ? [ensureDirectory(path)] : [];
 }
 
 /**

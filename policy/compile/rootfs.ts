@@ -1,9 +1,10 @@
-/** What the program finds at its root: the host's /usr and company, or the top level of a directory. */
+/** What the program finds at its root: the host's /usr and company, the top level of a directory, or layers put together. */
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
-import type { FsEntry } from "../wire/wire.gen.ts";
+import type { FsEntry, SandboxPlan } from "../wire/wire.gen.ts";
 import { bindFile, bindTree, directory, scratch, symlink } from "./entries.ts";
 import { etcEntries } from "./etc.ts";
+import { compileLayers } from "./layers.ts";
 import { isWithin } from "./paths.ts";
 import type { DirectoryRootfsFacts, HostFacts, HostRootfsFacts } from "./types.ts";
 
@@ -14,27 +15,46 @@ interface RootfsInput {
   readonly gid: number;
 }
 
-/** Throws BelljarError `not-supported` for what this version cannot do, `rootfs-invalid` for a directory that is no rootfs. */
-export function rootfsEntries({ policy, facts, uid, gid }: RootfsInput): readonly FsEntry[] {
-  const { rootfs } = policy;
-  if (rootfs.kind === "image") throw notSupported(`rootfs '${rootfs.reference}': running on OCI images is not built yet`);
-  if (rootfs.writable)
-    throw notSupported(
-      `rootfs.writable: a writable ${rootfs.kind} root file system is not built yet; /work, /tmp and volumes are writable`,
-    );
-  if (policy.scratch.storage === "disk") throw notSupported('scratch.storage: "disk" is not built yet; use "memory"');
-  if (rootfs.kind === "directory") {
-    if (facts.directoryRootfs === null) throw new BelljarError("internal", "compiling the plan: the rootfs directory was not read");
-    return directoryEntries(facts.directoryRootfs);
-  }
-  if (facts.hostRootfs === null) throw new BelljarError("internal", "compiling the plan: the host's /usr was not read");
-  const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
-  return hostEntries(facts.hostRootfs, own);
+export interface CompiledRoot extends Pick<SandboxPlan, "rootKind" | "rootLayers" | "rootReadOnly" | "companions"> {
+  /** What is put into the root, before everything else. */
+  readonly entries: readonly FsEntry[];
 }
 
-function notSupported(message: string): BelljarError {
-  return new BelljarError("not-supported", `compiling the plan: ${message}`);
+/** Whether the root is put together from layers: an image, or a directory that the program may seem to change. */
+export function isLayered({ rootfs }: Pick<ResolvedPolicy, "rootfs">): boolean {
+  return rootfs.kind === "image" || (rootfs.kind === "directory" && rootfs.writable);
 }
+
+/** Throws BelljarError `not-supported` for what this version cannot do, `rootfs-invalid` for a directory that is no rootfs. */
+export function compileRoot({ policy, facts, uid, gid }: RootfsInput): CompiledRoot {
+  const { rootfs } = policy;
+  if (rootfs.kind === "host" && rootfs.writable)
+    throw new BelljarError(
+      "not-supported",
+      "compiling the plan: rootfs.writable: the host's own /usr is never writable; /work, /tmp and volumes are",
+      { hint: "run on an image (-i IMAGE) or on a root file system in a folder (--rootfs DIR)" },
+    );
+  if (policy.scratch.storage === "disk")
+    throw new BelljarError("not-supported", 'compiling the plan: scratch.storage: "disk" is not built yet; use "memory"');
+  const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
+  if (isLayered(policy)) {
+    if (facts.layeredRootfs === null) throw unread("the layers were not read");
+    return compileLayers(facts.layeredRootfs, {
+      writable: rootfs.writable,
+      hostname: policy.process.hostname,
+      network: policy.network.mode,
+    });
+  }
+  const skeleton = { rootKind: "skeleton", rootLayers: [], rootReadOnly: true, companions: [] } as const;
+  if (rootfs.kind === "directory") {
+    if (facts.directoryRootfs === null) throw unread("the rootfs directory was not read");
+    return { ...skeleton, entries: directoryEntries(facts.directoryRootfs) };
+  }
+  if (facts.hostRootfs === null) throw unread("the host's /usr was not read");
+  return { ...skeleton, entries: hostEntries(facts.hostRootfs, own) };
+}
+
+const unread = (what: string): BelljarError => new BelljarError("internal", `compiling the plan: ${what}`);
 
 function hostEntries(host: HostRootfsFacts, own: readonly FsEntry[]): readonly FsEntry[] {
   const ours = new Set(own.map(({ target }) => target));

@@ -29,7 +29,7 @@ function namespaces(policy: ResolvedPolicy): readonly Namespace[] {
 export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
   if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
   const { initUid: _initUid, programIsCaller: _programIsCaller, ...idFields } = ids;
-  const filesystem = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid });
+  const { filesystem, ...root } = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid });
   return {
     runId: request.runId,
     hostFactsDigest: hostFactsDigest(facts),
@@ -41,15 +41,12 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     // In whole pages, as tmpfs gives them out.
     scratchBytes: BigInt(Math.ceil((policy.limits.disk ?? 0) / facts.pageSize) * facts.pageSize),
     scratchInodes: BigInt(policy.limits.inodes ?? 0),
-    rootReadOnly: true, // a writable root is refused by rootfsEntries
-    rootKind: "skeleton",
-    rootLayers: [],
+    ...root,
     workPath,
     filesystem,
-    companions: [],
     cgroups: cgroups.hierarchies,
     boundingSet: capabilityBits(policy.capabilities),
     baseFilter,
-    ...compileLandlock(policy, filesystem),
+    ...compileLandlock(policy, { filesystem, rootReadOnly: root.rootReadOnly }),
   };
 }

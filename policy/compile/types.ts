@@ -1,5 +1,5 @@
 /** What the compiler is told besides the policy: facts of the host (probed by cli/host) and the request (options). */
-import type { LimitName } from "../profile/types.ts";
+import type { LimitName, OverlayDriver } from "../profile/types.ts";
 import type { ExecPlan, SandboxPlan } from "../wire/wire.gen.ts";
 
 export type Arch = "x86_64" | "aarch64";
@@ -36,6 +36,48 @@ export interface DirectoryRootfsFacts {
   readonly entries: readonly { readonly name: string; readonly kind: "directory" | "file" | "symlink"; readonly target: string | null }[];
 }
 
+/**
+ * A root of layers: an unpacked image, or a writable directory rootfs, whose one layer is the directory. Names and paths are ours;
+ * what `config` says is a stranger's.
+ */
+export interface LayeredRootfsFacts {
+  /** Host paths of trees in overlay form, lowest first. */
+  readonly layers: readonly string[];
+  readonly driver: OverlayMechanism;
+  /** Host paths of the programs that some drivers need. */
+  readonly fuseOverlayfs: string | null;
+  readonly apply: string;
+  readonly image: ImageFacts | null;
+}
+
+/** How layers become one tree: never "auto", which is decided before. */
+export type OverlayMechanism = Exclude<OverlayDriver, "auto">;
+
+export interface ImageFacts {
+  /** As the store knows it, and the digest of its manifest: "docker.io/library/debian:12@sha256:…". */
+  readonly name: string;
+  readonly config: ImageConfig;
+  /** Who `config.user`, or the user asked for, is in the image's own passwd and group; null where nobody is named. */
+  readonly user: ImageUser | null;
+}
+
+export interface ImageUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** Supplementary groups. */
+  readonly groups: readonly number[];
+}
+
+/** What an image asks for (OCI image specification 1.1, config.md), checked for type only. Absent is empty. */
+export interface ImageConfig {
+  readonly entrypoint: readonly string[];
+  readonly command: readonly string[];
+  /** NAME=VALUE. */
+  readonly env: readonly string[];
+  readonly workdir: string;
+  readonly stopSignal: string;
+}
+
 /** Limits that a process inherits and can only lower. */
 export type CallerLimit = Extract<
   LimitName,
@@ -59,6 +101,8 @@ export interface HostFacts {
   readonly cgroup: CgroupFacts;
   readonly hostRootfs: HostRootfsFacts | null;
   readonly directoryRootfs: DirectoryRootfsFacts | null;
+  /** Where the root is put together from layers. */
+  readonly layeredRootfs: LayeredRootfsFacts | null;
   /** perf_event_open of an own task clock works for this user. */
   readonly perfClock: boolean;
   readonly onlineCpus: readonly number[];
@@ -82,7 +126,8 @@ export interface RunRequest {
   readonly cwd: string | null; // -w
   readonly env: readonly (readonly [string, string])[]; // -e, already looked up; later wins
   readonly inherited: Readonly<Record<string, string>>; // values of process.inheritEnv found in the caller's environment
-  readonly user: { readonly uid: number; readonly gid: number | null } | null; // -u, numeric
+  /** -u, else what the image says; null: the profile's. Groups are supplementary ones, which only mode "subordinate" can give. */
+  readonly user: { readonly uid: number; readonly gid: number | null; readonly groups?: readonly number[] } | null;
   readonly terminal: boolean;
   readonly stdin: "null" | "pump";
   readonly filesIn: readonly { readonly hostPath: string; readonly target: string; readonly mode: number }[]; // target relative to the work folder

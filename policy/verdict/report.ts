@@ -4,7 +4,7 @@ import type { LaunchPlan } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
 import { mechanismsByLimit } from "../wire/index.ts";
-import type { OutputRecord, RunRecord } from "../wire/wire.gen.ts";
+import type { OutputRecord, RootKind, RunRecord } from "../wire/wire.gen.ts";
 import { appliedLimits, cancelWords, messageFor, notMeasured } from "./message.ts";
 import type { EnforcementValue, ReportError, RunReport } from "./report-types.ts";
 import { signalName, signalNumber } from "./signals.ts";
@@ -16,6 +16,8 @@ export interface ReportContext {
   readonly plan: LaunchPlan;
   readonly profileDigest: string;
   readonly filterDigest: string | null;
+  /** Name and digest of the image, where there is one. */
+  readonly image?: string | null;
 }
 
 export interface ReportInput extends ReportContext {
@@ -210,15 +212,23 @@ function enforcementOf(record: RunRecord): RunReport["enforcement"] {
   };
 }
 
-function sandboxOf({ policy, profileDigest, filterDigest }: ReportContext, record: RunRecord | null): RunReport["sandbox"] {
+/** How layers became one tree, in the words of option --overlay-driver. */
+const overlayNames = { skeleton: null, overlay: "kernel", fuse: "fuse-overlayfs", copy: "copy" } as const satisfies Readonly<
+  Record<RootKind, string | null>
+>;
+
+function sandboxOf(
+  { policy, plan, profileDigest, filterDigest, image = null }: ReportContext,
+  record: RunRecord | null,
+): RunReport["sandbox"] {
   const { rootfs } = policy;
   return {
     profile: policy.name,
     profileDigest,
     filterDigest,
     rootfs: rootfs.kind === "directory" ? rootfs.path : rootfs.kind,
-    image: rootfs.kind === "image" ? rootfs.reference : null,
-    overlay: null,
+    image,
+    overlay: overlayNames[plan.sandbox.rootKind],
     user: policy.user.mode,
     writableVolumes: writableVolumes(policy),
     landlockAbi: record === null || record.landlockAbi === 0 ? null : record.landlockAbi,

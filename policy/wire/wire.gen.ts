@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "59c4018a5d852ba8";
+export const wireTable = "cb2ae43a2d6aff04";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -21,7 +21,7 @@ export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory"
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
 export type MessageKind = "none" | "terminal" | "output" | "record";
-export type RootKind = "skeleton" | "overlay" | "fuse";
+export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
 export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
@@ -139,7 +139,8 @@ export const enums = {
   "RootKind": [
     "skeleton",
     "overlay",
-    "fuse"
+    "fuse",
+    "copy"
   ]
 } as const;
 

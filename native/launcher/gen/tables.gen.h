@@ -63,7 +63,7 @@ static const struct wire_field wire_fields_sandbox_plan[] = {
 	{ 88, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_bytes */
 	{ 96, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_inodes */
 	{ 104, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* root_read_only */
-	{ 108, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* root_kind */
+	{ 108, WIRE_U32, WIRE_ANY, 0, 0, 0, 3, 0 }, /* root_kind */
 	{ 112, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* root_layers */
 	{ 120, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* work_path */
 	{ 128, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FS_ENTRY, 0, 0, UINT32_MAX, 0 }, /* filesystem */

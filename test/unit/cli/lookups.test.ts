@@ -144,7 +144,12 @@ describe("options of the library", () => {
   ])("refused: %j", (options, text) => {
     expect(refused(options)).toMatchObject({ code: "usage", message: expect.stringContaining(text) });
   });
-  test("images are not there yet", () => {
-    expect(refused({ command: ["a"], image: "debian" })).toMatchObject({ code: "not-supported" });
+  test("an image has a command of its own, and is no second root", () => {
+    expect(refused({ image: "debian", pull: "never", entrypoint: [] })).toBeUndefined();
+    expect(refused({ image: "debian", rootfs: "host" })).toMatchObject({
+      code: "usage",
+      message: expect.stringContaining("'image' and 'rootfs'"),
+    });
+    expect(refused({ command: ["a"], pull: "often" })).toMatchObject({ code: "usage" });
   });
 });

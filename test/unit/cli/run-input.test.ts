@@ -130,14 +130,13 @@ describe("options become a run", () => {
     expect(presentation).toMatchObject({ quiet: true, json: false, report: null });
   });
   test.each([
-    [[], "usage", "no command"],
-    [["--"], "usage", "no command"],
-    [[""], "usage", "no command"],
     [["-t", "--json", "x"], "usage", "--tty"],
     [["-t", "--stdin", "f", "x"], "usage", "--tty"],
     [["--json", "--stdout", "f", "x"], "usage", "--json"],
-    [["--image", "debian", "x"], "not-supported", "--image"],
-    [["--overlay-driver", "copy", "x"], "not-supported", "--overlay-driver"],
+    [["--image", "debian", "--rootfs", "host", "x"], "usage", "'--image' and '--rootfs'"],
+    [["--pull", "often", "x"], "usage", "'--pull' 'often'"],
+    [["--entrypoint", "[1]", "x"], "usage", "'--entrypoint' '[1]'"],
+    [["--entrypoint", "[", "x"], "usage", "'--entrypoint' '['"],
     [["--out-max", "64 potatoes", "x"], "usage", "'--out-max': must be a size"],
     [["--out-max", "0", "x"], "usage", "'--out-max': must be more than 0"],
     [["--wall-time", "5", "x"], "usage", "--wall-time: limits.wallTime: must have a unit"],

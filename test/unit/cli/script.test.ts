@@ -73,25 +73,31 @@ describe("what a command is", () => {
     expect(resolve(["./x.py", "a", "b"])).toEqual({
       argv: ["python3", "/work/x.py", "a", "b"],
       script: { hostPath: join(folder, "x.py"), name: "x.py" },
+      isHostScript: true,
     });
   });
   test("--script takes the whole command as arguments", () => {
     expect(resolve(["a"], "x.py")).toEqual({
       argv: ["python3", "/work/x.py", "a"],
       script: { hostPath: join(folder, "x.py"), name: "x.py" },
+      isHostScript: true,
     });
   });
   test.each([["x.py"], ["/usr/bin/env"], ["./absent"], ["x.py/y"]])(
     "a path in the sandbox or a word for PATH stays as it is: %s",
     (word) => {
-      expect(resolve([word])).toEqual({ argv: [word], script: null });
+      expect(resolve([word])).toEqual({ argv: [word], script: null, isHostScript: false });
     },
   );
   test("no host file is looked up for a library", () => {
-    expect(resolveCommand({ command: ["./x.py"], script: null, hostScripts: false }, [])).toEqual({ argv: ["./x.py"], script: null });
+    expect(resolveCommand({ command: ["./x.py"], script: null, hostScripts: false }, [])).toEqual({
+      argv: ["./x.py"],
+      script: null,
+      isHostScript: false,
+    });
   });
   test("a file that is copied in is run as that copy", () => {
-    expect(resolve(["./a.out", "1"], null, ["a.out"])).toEqual({ argv: ["/work/a.out", "1"], script: null });
+    expect(resolve(["./a.out", "1"], null, ["a.out"])).toEqual({ argv: ["/work/a.out", "1"], script: null, isHostScript: true });
   });
   test("two files for one place are refused", () => {
     const error = caught(() => resolve(["./a.out"], null, ["sub/a.out"]));

@@ -88,6 +88,7 @@ export const facts: HostFacts = {
     ],
   },
   directoryRootfs: null,
+  layeredRootfs: null,
   perfClock: true,
   onlineCpus: [0, 1],
   callerLimits: {

@@ -204,7 +204,6 @@ describe("the profile's mounts and the script", () => {
 
 describe("what is not built yet says so", () => {
   test.each([
-    ["an image", { rootfs: { kind: "image", reference: "debian:12", writable: false, overlay: "auto" } }, "OCI images"],
     ["a writable root", { rootfs: { kind: "host", writable: true, overlay: "auto" } }, "rootfs.writable"],
     ["scratch on disk", { scratch: { storage: "disk" } }, "scratch.storage"],
   ] as const)("%s", (_name, change, words) => {

@@ -1,0 +1,118 @@
+import { accessSync, constants, lstatSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { OverlayMechanism } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
+import type { OverlayDriver } from "../../policy/profile/types.ts";
+import { cacheHome, readOwnFile, replaceFile } from "./cache-home.ts";
+import { findCommand } from "./subid.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface KernelAnswer {
+  readonly ok: boolean;
+  readonly errno: number;
+  /** Whether it can be mounted at all, though removing fails then. */
+  readonly mounts: boolean;
+}
+
+/** What was tried holds for one boot and one launcher: an update of either tries again. */
+function stampOf(launcher: string): string {
+  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  const status = lstatSync(launcher, { throwIfNoEntry: false });
+  return `${boot} ${status?.ino} ${status?.mtimeMs} ${process.getuid?.()}`;
+}
+
+function parseAnswer(text: string | null, stamp: string): KernelAnswer | null {
+  try {
+    const value = JSON.parse(text ?? "") as Partial<KernelAnswer & { readonly stamp: string }>;
+    const whole =
+      value.stamp === stamp && typeof value.ok === "boolean" && typeof value.errno === "number" && typeof value.mounts === "boolean";
+    return whole ? (value as KernelAnswer) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether kernel overlay works with its upper directory on tmpfs, by trying all that it must do there; once a boot. */
+async function kernelAnswer(launcher: string, environment: Environment): Promise<KernelAnswer> {
+  const home = cacheHome(environment);
+  const path = home === null ? null : join(home, "overlay.json");
+  const stamp = stampOf(launcher);
+  const known = path === null ? null : parseAnswer(readOwnFile(path), stamp);
+  if (known !== null) return known;
+  const { probeByLauncher } = await import("./doctor-probe.ts");
+  const result = probeByLauncher(launcher);
+  if ("failure" in result) throw new BelljarError("launcher-failed", `probing the host: the launcher '${launcher}': ${result.failure}`);
+  const { overlay, overlayMount } = result.answers;
+  const answer = { ok: overlay?.ok === true, errno: overlay?.errno ?? 0, mounts: overlayMount?.ok === true };
+  if (path !== null) replaceFile(path, JSON.stringify({ stamp, ...answer }));
+  return answer;
+}
+
+function canOpenFuse(): boolean {
+  try {
+    accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export interface ChosenDriver {
+  readonly driver: OverlayMechanism;
+  readonly fuseOverlayfs: string | null;
+  readonly warnings: readonly string[];
+}
+
+const unavailable = (driver: string, reason: string, hint: string): BelljarError =>
+  new BelljarError("guard-unavailable", `choosing how layers become one tree: overlay driver '${driver}': ${reason}`, { hint });
+
+function requireFuse(program: string | null): void {
+  if (program === null)
+    throw unavailable(
+      "fuse-overlayfs",
+      "the program is not installed",
+      "install the package 'fuse-overlayfs', or leave out --overlay-driver",
+    );
+  if (!canOpenFuse())
+    throw unavailable(
+      "fuse-overlayfs",
+      "/dev/fuse cannot be opened",
+      "as root: modprobe fuse; chmod 666 /dev/fuse, as distributions have it",
+    );
+}
+
+function requireKernel({ ok, mounts }: KernelAnswer): void {
+  if (ok) return;
+  throw unavailable(
+    "kernel",
+    mounts
+      ? "it can be mounted, but not with its upper directory on tmpfs, where this kernel keeps no user attributes (6.6 does)"
+      : "this user cannot mount it (that came with Linux 5.11)",
+    "leave out --overlay-driver, or take fuse-overlayfs or copy",
+  );
+}
+
+/**
+ * The driver that is asked for, if it works here, or the best that does: kernel, then fuse-overlayfs, then copying. A mount that
+ * succeeds proves nothing, so the kernel's is tried with all that it must do. Throws BelljarError `guard-unavailable`.
+ */
+export async function chooseDriver(
+  asked: OverlayDriver,
+  { launcher, environment }: { readonly launcher: string; readonly environment: Environment },
+): Promise<ChosenDriver> {
+  const fuseOverlayfs = asked === "kernel" || asked === "copy" ? null : findCommand("fuse-overlayfs", environment["PATH"]);
+  const chosen = (driver: OverlayMechanism, warnings: readonly string[] = []): ChosenDriver => ({ driver, fuseOverlayfs, warnings });
+  if (asked === "copy") return chosen("copy");
+  if (asked === "fuse-overlayfs") {
+    requireFuse(fuseOverlayfs);
+    return chosen("fuse-overlayfs");
+  }
+  const kernel = await kernelAnswer(launcher, environment);
+  if (asked === "kernel") requireKernel(kernel);
+  if (kernel.ok) return chosen("kernel");
+  if (fuseOverlayfs !== null && canOpenFuse()) return chosen("fuse-overlayfs");
+  return chosen("copy", [
+    "the whole image is copied for every run: neither kernel overlay nor fuse-overlayfs works here ('belljar doctor' says why)",
+  ]);
+}
