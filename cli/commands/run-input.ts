@@ -86,6 +86,11 @@ function override({ name, value }: GivenOption): Override | null {
   }
   if (name === "set") return { ...parseSet(value), origin: `option --set ${value}` };
   if (name === "network") return { path: "network.mode", value, origin };
+  if (name === "stop-signal") return { path: "process.stopSignal", value: value === "none" ? null : value, origin };
+  if (name === "stop-timeout") {
+    refuseBareDuration("process.stopTimeout", value, `--${name}`);
+    return { path: "process.stopTimeout", value, origin };
+  }
   if (name === "image") return { path: "rootfs", value: { kind: "image", reference: value }, origin };
   if (name === "overlay-driver") return { path: "rootfs.overlay.driver", value, origin };
   if (name !== "rootfs") return null;

@@ -60,6 +60,8 @@ export const runOptions: readonly OptionSpec[] = [
   { name: "workdir", short: "w", value: "DIR", group: program, describe: "working directory in the sandbox [/work]" },
   { name: "env", short: "e", value: "N[=V]", repeat: true, group: program, describe: "set a variable, or pass the caller's" },
   { name: "user", short: "u", value: "UID[:GID]|NAME", group: program, describe: "user in the sandbox" },
+  { name: "stop-signal", value: "SIGNAL", group: program, describe: "what a cancelled program gets before it is killed [none]" },
+  { name: "stop-timeout", value: "TIME", group: program, describe: "how long it then has [10s]" },
   { name: "tty", short: "t", group: program, describe: "give the program a terminal of its own" },
 
   { name: "volume", short: "v", value: "SRC:DST[:ro|rw]", repeat: true, group: files, describe: "bind mount, read-only unless :rw" },

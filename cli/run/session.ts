@@ -24,7 +24,7 @@ export interface SessionResult {
 }
 
 const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** A launcher that was asked twice, or does not answer in this time, loses its lifeline. */
+/** A launcher that was asked twice, or does not answer in this time (after that of the program), loses its lifeline. */
 const patienceMs = 5000;
 
 interface Cancelling {
@@ -49,7 +49,11 @@ function hearEarly(options: SessionOptions): () => NodeJS.Signals | null {
 }
 
 /** Passes on the wish to end: the first asks, the next (or impatience) drops the lifeline. */
-function cancelOn(run: Launch, options: SessionOptions, early: NodeJS.Signals | null): Cancelling {
+function cancelOn(
+  run: Launch,
+  options: SessionOptions,
+  { early, stopMs }: { readonly early: NodeJS.Signals | null; readonly stopMs: number },
+): Cancelling {
   let first = early;
   let asked = false;
   let timer: NodeJS.Timeout | null = null;
@@ -57,7 +61,7 @@ function cancelOn(run: Launch, options: SessionOptions, early: NodeJS.Signals | 
     if (asked) return run.drop();
     asked = true;
     run.cancel();
-    timer = setTimeout(run.drop, patienceMs);
+    timer = setTimeout(run.drop, stopMs + patienceMs);
   };
   const onSignal = (signal: NodeJS.Signals) => {
     first ??= signal;
@@ -109,7 +113,7 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
     targets: options.targets,
     detached: !options.onSignals,
   });
-  const cancelling = cancelOn(run, options, early());
+  const cancelling = cancelOn(run, options, { early: early(), stopMs: Number(prepared.plan.exec.stopMs) });
   const [stdout, stderr] = [collect(run.stdout, prepared.captureBytes), collect(run.stderr, prepared.captureBytes)];
   // A program need not read its input: that breaks the pipe and nothing else.
   run.stdin?.on("error", () => undefined);

@@ -243,6 +243,9 @@ bool launch_gate(struct run *run)
 	case GATE_WAITING:
 		run->task = message;
 		run->program_pid = pid;
+		/* Here it waits for us; later its number may be somebody else's. */
+		if (run->plan.exec->stop_signal)
+			run->program_pidfd = sys_pidfd_open(pid);
 		run->waiting = true;
 		open_gate(run);
 		break;

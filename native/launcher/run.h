@@ -45,6 +45,9 @@ enum run_state {
 	RUN_DONE,
 };
 
+/* Bits of run.cancelled_by. */
+enum cancel_source { CANCEL_AT_ONCE = 0, CANCEL_SIGNAL = 1, CANCEL_WORD = 2 };
+
 struct watch {
 	int fd;
 	uint32_t events;   /* what epoll knows; 0 = not registered */
@@ -96,7 +99,10 @@ struct run {
 	uint32_t evidence, start_failure;
 	struct failure failure;
 	struct gate_message task; /* what the program task said at the gate */
+	int program_pidfd;	  /* where the plan asks to stop it before killing it, else -1 */
+	uint64_t stop_deadline_ns;
 	int cancel_signal;
+	unsigned int cancelled_by;
 	bool caller_gone;
 	int status; /* wait status of the program */
 	bool has_status;

@@ -96,6 +96,7 @@ static uint64_t next_deadline(const struct run *run)
 	if (run->plan.exec->wall_ms)
 		next = run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS;
 	next = earliest(next, run->next_sample_ns);
+	next = earliest(next, run->stop_deadline_ns);
 	return earliest(next, run->next_cpu_ns);
 }
 
@@ -175,6 +176,38 @@ static void check_sample(struct run *run, uint64_t now)
 		run_end(run, EVIDENCE_CPU_KILL);
 }
 
+/* The first wish to end is passed on to a program that is to have time for it. */
+static bool stop_program(struct run *run)
+{
+	const struct wire_exec_plan *exec = run->plan.exec;
+
+	if (run->stop_deadline_ns)
+		return true;
+	if (!exec->stop_signal || run->state != RUN_RUNNING)
+		return false;
+	if (run->program_pidfd < 0 || sys_pidfd_send_signal(run->program_pidfd, (int)exec->stop_signal) < 0)
+		return false;
+	/* However it ends now, it was cancelled. */
+	run->evidence |= EVIDENCE_CANCELLED;
+	run->stop_deadline_ns = now_ns() + exec->stop_ms * NS_PER_MS;
+	return true;
+}
+
+/* Who asks a second time wants the end now. One Ctrl-C comes twice: as our signal, and as a word of the command, which got it too. */
+static void cancel(struct run *run, enum cancel_source source, int signal)
+{
+	bool first = source != CANCEL_AT_ONCE && !(run->cancelled_by & source);
+
+	if (!run->cancel_signal)
+		run->cancel_signal = signal;
+	run->cancelled_by |= source;
+	if (first && stop_program(run))
+		return;
+	run_end(run, EVIDENCE_CANCELLED);
+	/* Somebody who cancels does not wait for a reader that never reads. */
+	run->drain_deadline_ns = now_ns() + DRAIN_AFTER_CANCEL_NS;
+}
+
 static void timer_event(struct run *run)
 {
 	uint64_t ticks, now = now_ns();
@@ -191,19 +224,12 @@ static void timer_event(struct run *run)
 		return;
 	if (run->plan.exec->wall_ms && now >= run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS)
 		run_end(run, EVIDENCE_WALL_KILL);
+	if (run->stop_deadline_ns && now >= run->stop_deadline_ns)
+		cancel(run, CANCEL_AT_ONCE, 0);
 	if (run->next_cpu_ns && now >= run->next_cpu_ns && run->state == RUN_RUNNING)
 		check_cpu(run, now);
 	if (run->next_sample_ns && now >= run->next_sample_ns && run->state == RUN_RUNNING)
 		check_sample(run, now);
-}
-
-static void cancel(struct run *run, int signal)
-{
-	if (!run->cancel_signal)
-		run->cancel_signal = signal;
-	run_end(run, EVIDENCE_CANCELLED);
-	/* Somebody who cancels does not wait for a reader that never reads. */
-	run->drain_deadline_ns = now_ns() + DRAIN_AFTER_CANCEL_NS;
 }
 
 static void signal_event(struct run *run)
@@ -214,7 +240,7 @@ static void signal_event(struct run *run)
 		if (info.ssi_signo == SIGWINCH)
 			terminal_resize(run);
 		else
-			cancel(run, (int)info.ssi_signo);
+			cancel(run, CANCEL_SIGNAL, (int)info.ssi_signo);
 	}
 }
 
@@ -230,7 +256,7 @@ static void control_event(struct run *run)
 		run->caller_gone = true;
 		(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->control, NULL);
 	}
-	cancel(run, 0);
+	cancel(run, run->caller_gone ? CANCEL_AT_ONCE : CANCEL_WORD, 0);
 	if (run->caller_gone && run->state == RUN_DRAINING)
 		run->state = RUN_DONE;
 }

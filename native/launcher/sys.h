@@ -180,6 +180,11 @@ static inline int sys_close_range(unsigned int first, unsigned int last, unsigne
 	return sys_result(syscall(SYS_close_range, first, last, flags));
 }
 
+static inline int sys_pidfd_open(pid_t pid)
+{
+	return sys_result(syscall(SYS_pidfd_open, pid, 0)); /* close-on-exec */
+}
+
 static inline int sys_pidfd_send_signal(int pidfd, int signal)
 {
 	return sys_result(syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));

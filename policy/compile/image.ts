@@ -3,6 +3,7 @@
  * image; a profile of the user's and options come before the image.
  */
 import { BelljarError } from "../errors.ts";
+import { readStopSignal } from "../profile/check.ts";
 import { formatPath } from "../profile/path.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
 import type { ImageConfig, ImageFacts, RunRequest } from "./types.ts";
@@ -60,10 +61,17 @@ export function applyImage({ policy, request, image, optionUser, isOwn }: ApplyI
   const usesWork = request.script !== null || request.filesIn.length > 0;
   if (says && !config.workdir.startsWith("/"))
     throw new BelljarError("image-invalid", `reading image '${image.name}': its working directory '${config.workdir}' is not absolute`);
+  const stop = config.stopSignal === "" || isOwn("process.stopSignal") ? null : readStopSignal(config.stopSignal);
+  if (stop?.ok === false) throw new BelljarError("image-invalid", `reading image '${image.name}': its stop signal ${stop.problem}`);
   return {
     policy: {
       ...policy,
-      process: { ...policy.process, env: merged, workdir: says && !usesWork && !isOwn("process.workdir") ? config.workdir : workdir },
+      process: {
+        ...policy.process,
+        env: merged,
+        workdir: says && !usesWork && !isOwn("process.workdir") ? config.workdir : workdir,
+        stopSignal: stop?.value ?? policy.process.stopSignal,
+      },
     },
     request: { ...request, user: optionUser || !(isOwn("user.uid") || isOwn("user.gid")) ? user : null },
   };

@@ -1,5 +1,6 @@
 /** All the rules that one profile must meet, on top of keys and types. Nothing throws: every mistake is collected. */
-import { type Reading, readCount, readFileMode, readSize } from "../units.ts";
+import { quoteValue, type Reading, readCount, readDuration, readFileMode, readSize } from "../units.ts";
+import { signalNumber } from "../verdict/signals.ts";
 import capabilities from "./capabilities.json" with { type: "json" };
 import { readLimit } from "./limits.ts";
 import { formatPath, type PathSegment } from "./path.ts";
@@ -21,6 +22,17 @@ export type Holed<T> = T extends readonly (infer E)[]
   : T extends object
     ? { readonly [K in keyof T]?: Holed<T[K]> | undefined }
     : T;
+
+/** Somebody who cancels waits for it. */
+const maxStopMs = 3_600_000;
+
+/** A signal by name ("SIGTERM", "TERM", "SIGRTMIN+3") or number, as profiles and images have it. */
+export function readStopSignal(text: string): Reading<number> {
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : signalNumber(text.startsWith("SIG") ? text : `SIG${text}`);
+  if (number === null || number < 1 || number > 64)
+    return { ok: false, problem: `must be a signal such as "SIGTERM" (got ${quoteValue(text)})` };
+  return { ok: true, value: number };
+}
 
 export type Report = (segments: readonly PathSegment[], message: string | null) => void;
 
@@ -54,6 +66,9 @@ function checkMounts(mounts: readonly (Holed<MountSpec> | undefined)[], report: 
 function checkProcess(start: NonNullable<Holed<Profile>["process"]>, report: Report): void {
   if (start.workdir !== undefined) report(["process", "workdir"], sandboxPathProblem(start.workdir));
   if (start.hostname !== undefined) report(["process", "hostname"], hostnameProblem(start.hostname));
+  if (typeof start.stopSignal === "string") reported(report, ["process", "stopSignal"], readStopSignal(start.stopSignal));
+  if (start.stopTimeout !== undefined)
+    reported(report, ["process", "stopTimeout"], readDuration(start.stopTimeout, { min: 1, max: maxStopMs }));
   if (start.umask !== undefined) reported(report, ["process", "umask"], readFileMode(start.umask, { max: 0o777 }));
   for (const [name, value] of Object.entries(start.env ?? {})) {
     report(["process", "env", name], envNameProblem(name));

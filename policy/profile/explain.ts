@@ -1,5 +1,6 @@
 /** What holds, in words, and who set it. */
-import { formatFileMode, formatSize, quoteValue } from "../units.ts";
+import { formatDuration, formatFileMode, formatSize, type Millis, quoteValue } from "../units.ts";
+import { signalName } from "../verdict/signals.ts";
 import { formatLimit } from "./limits.ts";
 import { formatPath } from "./path.ts";
 import type { ResolveResult } from "./resolve.ts";
@@ -88,6 +89,8 @@ function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
     list("process.inheritEnv", start.inheritEnv),
     { path: "process.umask", value: formatFileMode(start.umask), raw: start.umask },
     plain("process.hostname", start.hostname),
+    { path: "process.stopSignal", value: start.stopSignal === null ? "none" : signalName(start.stopSignal), raw: start.stopSignal },
+    { path: "process.stopTimeout", value: formatDuration(start.stopTimeout as Millis), raw: start.stopTimeout },
     ...limitNames.map((name) => ({ path: `limits.${name}`, value: formatLimit(name, limits[name]), raw: limits[name] })),
     list("limits.required", policy.required),
     list("seccomp.extends", seccomp.ruleSets),

@@ -29,7 +29,8 @@ const usage = (message: string): BelljarError => new BelljarError("usage", messa
 export function refuseBareDuration(path: string, written: string, option: string): void {
   const limit = limitNames.find((name) => path === `limits.${name}`);
   const number = /^\s*"?\s*(\d+(?:\.\d+)?)\s*"?\s*$/.exec(written)?.[1];
-  if (limit === undefined || limitKinds[limit].unit !== "duration" || number === undefined || Number(number) === 0) return;
+  const isDuration = path === "process.stopTimeout" || (limit !== undefined && limitKinds[limit].unit === "duration");
+  if (!isDuration || number === undefined || Number(number) === 0) return;
   throw new BelljarError("usage", `${option}: ${path}: must have a unit (got ${quoteValue(written)})`, {
     hint: `${number}s for seconds or ${number}ms for milliseconds`,
   });

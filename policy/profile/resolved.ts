@@ -1,7 +1,7 @@
 /** From the merged profile, complete and checked, to the policy in base units. */
 import { createHash } from "node:crypto";
-import { type Reading, readFileMode, readSize } from "../units.ts";
-import { capabilityNumbers } from "./check.ts";
+import { type Reading, readDuration, readFileMode, readSize } from "../units.ts";
+import { capabilityNumbers, readStopSignal } from "./check.ts";
 import { readLimit } from "./limits.ts";
 import type { Json } from "./merge.ts";
 import {
@@ -51,9 +51,23 @@ export function toPolicy(
   merged: Json,
   named: { readonly name: string; readonly description: string; readonly ruleOrigin: RuleOrigin },
 ): ResolvedPolicy {
-  const { rootfs, scratch, user, namespaces, proc, sys, mounts, process, limits, seccomp, capabilities, landlock, network } =
-    merged as unknown as Complete<Omit<Profile, "extends">>;
-  const { workdir, env, inheritEnv, umask, hostname } = process as Complete<typeof process>;
+  const {
+    rootfs,
+    scratch,
+    user,
+    namespaces,
+    proc,
+    sys,
+    mounts,
+    process: start,
+    limits,
+    seccomp,
+    capabilities,
+    landlock,
+    network,
+  } = merged as unknown as Complete<Omit<Profile, "extends">>;
+  const { workdir, env, inheritEnv, umask, hostname, stopTimeout } = start as Complete<typeof start>;
+  const stopSignal = start.stopSignal ?? null;
   const common = { writable: rootfs.writable ?? false, overlay: rootfs.overlay?.driver ?? "auto" };
   const readLimits = Object.fromEntries(limitNames.map((name) => [name, sure(readLimit(name, limits[name] ?? null))]));
   const inNumberOrder = (a: string, b: string): number => (capabilityNumbers[a] ?? 0) - (capabilityNumbers[b] ?? 0);
@@ -73,7 +87,11 @@ export function toPolicy(
     proc,
     sys,
     mounts: mounts.map(resolveMount),
-    process: { workdir, env, inheritEnv: unique(inheritEnv), umask: sure(readFileMode(umask)), hostname },
+    process: {
+      ...{ workdir, env, inheritEnv: unique(inheritEnv), umask: sure(readFileMode(umask)), hostname },
+      stopSignal: stopSignal === null ? null : sure(readStopSignal(stopSignal)),
+      stopTimeout: sure(readDuration(stopTimeout)),
+    },
     limits: readLimits as unknown as ResolvedLimits,
     required: limitNames.filter((name: LimitName) => (limits.required ?? []).includes(name)),
     seccomp: {

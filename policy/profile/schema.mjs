@@ -161,6 +161,12 @@ export const schema = {
         },
         inheritEnv: list("Variables taken from the caller's environment, by name.", { type: "string" }),
         umask: text("Octal file mode creation mask.", { default: "022", pattern: "^(0o)?[0-7]{1,5}$" }),
+        stopSignal: {
+          ...text("Signal that a cancelled program gets first, such as SIGTERM; null: none, it is killed at once."),
+          type: ["string", "null"],
+          default: null,
+        },
+        stopTimeout: text("How long a cancelled program then has before it is killed.", { default: "10s" }),
         hostname: text("Host name.", { default: "belljar", pattern: "^[A-Za-z0-9]([A-Za-z0-9.-]{0,62}[A-Za-z0-9])?$" }),
       }),
       limits: object("Resource limits; null lifts one.", {

@@ -95,6 +95,8 @@ export interface Profile {
     readonly inheritEnv?: readonly string[];
     readonly umask?: string;
     readonly hostname?: string;
+    readonly stopSignal?: string | null;
+    readonly stopTimeout?: string | number;
   };
   readonly limits?: LimitsSpec;
   readonly seccomp?: SeccompSpec;
@@ -172,6 +174,10 @@ export interface ResolvedPolicy {
     readonly inheritEnv: readonly string[];
     readonly umask: number;
     readonly hostname: string;
+    /** Number of the signal that a cancelled program gets first; null: it is killed at once. */
+    readonly stopSignal: number | null;
+    /** Milliseconds between the two. */
+    readonly stopTimeout: number;
   };
   readonly limits: ResolvedLimits;
   readonly required: readonly LimitName[];

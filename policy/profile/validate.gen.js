@@ -2,7 +2,7 @@
 "use strict";
 export const validate = validate21;
 export default validate21;
-const schema6 = {"type":"object","additionalProperties":false,"required":["schemaVersion"],"properties":{"$schema":{"type":"string"},"schemaVersion":{"const":1},"name":{"type":"string"},"description":{"type":"string"},"extends":{"type":["string","array"],"items":{"type":"string"}},"rootfs":{"$ref":"#/definitions/rootfs"},"scratch":{"$ref":"#/definitions/scratch"},"user":{"$ref":"#/definitions/user"},"namespaces":{"$ref":"#/definitions/namespaces"},"proc":{"enum":["private","full","none","host-read-only"]},"sys":{"enum":["none","private"]},"mounts":{"$ref":"#/definitions/mounts"},"process":{"$ref":"#/definitions/process"},"limits":{"$ref":"#/definitions/limits"},"seccomp":{"$ref":"#/definitions/seccomp"},"capabilities":{"type":"array","items":{"enum":["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH","CAP_FOWNER","CAP_FSETID","CAP_KILL","CAP_SETGID","CAP_SETUID","CAP_SETPCAP","CAP_LINUX_IMMUTABLE","CAP_NET_BIND_SERVICE","CAP_NET_BROADCAST","CAP_NET_ADMIN","CAP_NET_RAW","CAP_IPC_LOCK","CAP_IPC_OWNER","CAP_SYS_MODULE","CAP_SYS_RAWIO","CAP_SYS_CHROOT","CAP_SYS_PTRACE","CAP_SYS_PACCT","CAP_SYS_ADMIN","CAP_SYS_BOOT","CAP_SYS_NICE","CAP_SYS_RESOURCE","CAP_SYS_TIME","CAP_SYS_TTY_CONFIG","CAP_MKNOD","CAP_LEASE","CAP_AUDIT_WRITE","CAP_AUDIT_CONTROL","CAP_SETFCAP","CAP_MAC_OVERRIDE","CAP_MAC_ADMIN","CAP_SYSLOG","CAP_WAKE_ALARM","CAP_BLOCK_SUSPEND","CAP_AUDIT_READ","CAP_PERFMON","CAP_BPF","CAP_CHECKPOINT_RESTORE"]}},"landlock":{"$ref":"#/definitions/landlock"},"network":{"$ref":"#/definitions/network"},"comments":{"type":"object","additionalProperties":{"type":"string"}}},"definitions":{"rootfs":{"type":"object","required":["kind"],"discriminator":{"propertyName":"kind"},"oneOf":[{"type":"object","additionalProperties":false,"required":["kind"],"properties":{"kind":{"const":"host"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","reference"],"properties":{"kind":{"const":"image"},"reference":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","path"],"properties":{"kind":{"const":"directory"},"path":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}}]},"scratch":{"type":"object","additionalProperties":false,"properties":{"storage":{"enum":["memory","disk"]}}},"user":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["single","subordinate"]},"uid":{"type":"integer","minimum":0,"maximum":4294967294},"gid":{"type":"integer","minimum":0,"maximum":4294967294},"map":{"enum":["caller","isolated"]}}},"namespaces":{"type":"object","additionalProperties":false,"properties":{"user":{"enum":["deny","allow"]},"comment":{"type":"string"}}},"mounts":{"type":"array","items":{"type":"object","required":["kind"],"discriminator":{"propertyName":"kind"},"oneOf":[{"type":"object","additionalProperties":false,"required":["kind","source","target"],"properties":{"kind":{"const":"bind"},"source":{"type":"string"},"target":{"type":"string"},"access":{"enum":["read-only","read-write"]},"optional":{"type":"boolean"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"tmpfs"},"target":{"type":"string"},"size":{"type":["string","number"]},"inodes":{"type":"integer","minimum":1},"mode":{"type":"string"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"mask"},"target":{"type":"string"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"read-only"},"target":{"type":"string"},"comment":{"type":"string"}}}]}},"process":{"type":"object","additionalProperties":false,"properties":{"workdir":{"type":"string"},"env":{"type":"object","additionalProperties":{"type":"string"}},"inheritEnv":{"type":"array","items":{"type":"string"}},"umask":{"type":"string"},"hostname":{"type":"string"}}},"limits":{"type":"object","additionalProperties":false,"properties":{"cpuTime":{"type":["string","number","null"]},"wallTime":{"type":["string","number","null"]},"memory":{"type":["string","number","null"]},"processes":{"type":["string","number","null"]},"output":{"type":["string","number","null"]},"disk":{"type":["string","number","null"]},"inodes":{"type":["string","number","null"]},"openFiles":{"type":["string","number","null"]},"fileSize":{"type":["string","number","null"]},"stack":{"type":["string","number","null"]},"cpus":{"type":["string","number","null"]},"cpuset":{"type":["string","number","null"]},"lockedMemory":{"type":["string","number","null"]},"core":{"type":["string","number","null"]},"addressSpace":{"type":["string","number","null"]},"required":{"type":"array","items":{"enum":["cpuTime","wallTime","memory","processes","output","disk","inodes","openFiles","fileSize","stack","cpus","cpuset","lockedMemory","core","addressSpace"]}}}},"seccomp":{"type":"object","additionalProperties":false,"properties":{"extends":{"type":["string","array"],"items":{"type":"string"}},"defaultAction":{"type":"string"},"audit":{"type":"boolean"},"file":{"type":["string","null"]},"syscalls":{"type":"array","items":{"type":"object","additionalProperties":false,"properties":{"names":{"type":"array","items":{"type":"string"},"minItems":1},"action":{"type":"string"},"args":{"type":"array","items":{"type":"object","additionalProperties":false,"properties":{"index":{"type":"integer","minimum":0,"maximum":5},"op":{"enum":["eq","ne","lt","le","gt","ge","masked-eq"]},"value":{"type":["integer","string"]},"mask":{"type":["integer","string"]},"width":{"enum":[32,64]}},"required":["index","op","value"]}},"comment":{"type":"string"}},"required":["names","action"]}}}},"landlock":{"type":"object","additionalProperties":false,"properties":{"required":{"type":"boolean"}}},"network":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["none","host"]},"comment":{"type":"string"}}}}};
+const schema6 = {"type":"object","additionalProperties":false,"required":["schemaVersion"],"properties":{"$schema":{"type":"string"},"schemaVersion":{"const":1},"name":{"type":"string"},"description":{"type":"string"},"extends":{"type":["string","array"],"items":{"type":"string"}},"rootfs":{"$ref":"#/definitions/rootfs"},"scratch":{"$ref":"#/definitions/scratch"},"user":{"$ref":"#/definitions/user"},"namespaces":{"$ref":"#/definitions/namespaces"},"proc":{"enum":["private","full","none","host-read-only"]},"sys":{"enum":["none","private"]},"mounts":{"$ref":"#/definitions/mounts"},"process":{"$ref":"#/definitions/process"},"limits":{"$ref":"#/definitions/limits"},"seccomp":{"$ref":"#/definitions/seccomp"},"capabilities":{"type":"array","items":{"enum":["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_DAC_READ_SEARCH","CAP_FOWNER","CAP_FSETID","CAP_KILL","CAP_SETGID","CAP_SETUID","CAP_SETPCAP","CAP_LINUX_IMMUTABLE","CAP_NET_BIND_SERVICE","CAP_NET_BROADCAST","CAP_NET_ADMIN","CAP_NET_RAW","CAP_IPC_LOCK","CAP_IPC_OWNER","CAP_SYS_MODULE","CAP_SYS_RAWIO","CAP_SYS_CHROOT","CAP_SYS_PTRACE","CAP_SYS_PACCT","CAP_SYS_ADMIN","CAP_SYS_BOOT","CAP_SYS_NICE","CAP_SYS_RESOURCE","CAP_SYS_TIME","CAP_SYS_TTY_CONFIG","CAP_MKNOD","CAP_LEASE","CAP_AUDIT_WRITE","CAP_AUDIT_CONTROL","CAP_SETFCAP","CAP_MAC_OVERRIDE","CAP_MAC_ADMIN","CAP_SYSLOG","CAP_WAKE_ALARM","CAP_BLOCK_SUSPEND","CAP_AUDIT_READ","CAP_PERFMON","CAP_BPF","CAP_CHECKPOINT_RESTORE"]}},"landlock":{"$ref":"#/definitions/landlock"},"network":{"$ref":"#/definitions/network"},"comments":{"type":"object","additionalProperties":{"type":"string"}}},"definitions":{"rootfs":{"type":"object","required":["kind"],"discriminator":{"propertyName":"kind"},"oneOf":[{"type":"object","additionalProperties":false,"required":["kind"],"properties":{"kind":{"const":"host"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","reference"],"properties":{"kind":{"const":"image"},"reference":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","path"],"properties":{"kind":{"const":"directory"},"path":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}}]},"scratch":{"type":"object","additionalProperties":false,"properties":{"storage":{"enum":["memory","disk"]}}},"user":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["single","subordinate"]},"uid":{"type":"integer","minimum":0,"maximum":4294967294},"gid":{"type":"integer","minimum":0,"maximum":4294967294},"map":{"enum":["caller","isolated"]}}},"namespaces":{"type":"object","additionalProperties":false,"properties":{"user":{"enum":["deny","allow"]},"comment":{"type":"string"}}},"mounts":{"type":"array","items":{"type":"object","required":["kind"],"discriminator":{"propertyName":"kind"},"oneOf":[{"type":"object","additionalProperties":false,"required":["kind","source","target"],"properties":{"kind":{"const":"bind"},"source":{"type":"string"},"target":{"type":"string"},"access":{"enum":["read-only","read-write"]},"optional":{"type":"boolean"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"tmpfs"},"target":{"type":"string"},"size":{"type":["string","number"]},"inodes":{"type":"integer","minimum":1},"mode":{"type":"string"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"mask"},"target":{"type":"string"},"comment":{"type":"string"}}},{"type":"object","additionalProperties":false,"required":["kind","target"],"properties":{"kind":{"const":"read-only"},"target":{"type":"string"},"comment":{"type":"string"}}}]}},"process":{"type":"object","additionalProperties":false,"properties":{"workdir":{"type":"string"},"env":{"type":"object","additionalProperties":{"type":"string"}},"inheritEnv":{"type":"array","items":{"type":"string"}},"umask":{"type":"string"},"stopSignal":{"type":["string","null"]},"stopTimeout":{"type":"string"},"hostname":{"type":"string"}}},"limits":{"type":"object","additionalProperties":false,"properties":{"cpuTime":{"type":["string","number","null"]},"wallTime":{"type":["string","number","null"]},"memory":{"type":["string","number","null"]},"processes":{"type":["string","number","null"]},"output":{"type":["string","number","null"]},"disk":{"type":["string","number","null"]},"inodes":{"type":["string","number","null"]},"openFiles":{"type":["string","number","null"]},"fileSize":{"type":["string","number","null"]},"stack":{"type":["string","number","null"]},"cpus":{"type":["string","number","null"]},"cpuset":{"type":["string","number","null"]},"lockedMemory":{"type":["string","number","null"]},"core":{"type":["string","number","null"]},"addressSpace":{"type":["string","number","null"]},"required":{"type":"array","items":{"enum":["cpuTime","wallTime","memory","processes","output","disk","inodes","openFiles","fileSize","stack","cpus","cpuset","lockedMemory","core","addressSpace"]}}}},"seccomp":{"type":"object","additionalProperties":false,"properties":{"extends":{"type":["string","array"],"items":{"type":"string"}},"defaultAction":{"type":"string"},"audit":{"type":"boolean"},"file":{"type":["string","null"]},"syscalls":{"type":"array","items":{"type":"object","additionalProperties":false,"properties":{"names":{"type":"array","items":{"type":"string"},"minItems":1},"action":{"type":"string"},"args":{"type":"array","items":{"type":"object","additionalProperties":false,"properties":{"index":{"type":"integer","minimum":0,"maximum":5},"op":{"enum":["eq","ne","lt","le","gt","ge","masked-eq"]},"value":{"type":["integer","string"]},"mask":{"type":["integer","string"]},"width":{"enum":[32,64]}},"required":["index","op","value"]}},"comment":{"type":"string"}},"required":["names","action"]}}}},"landlock":{"type":"object","additionalProperties":false,"properties":{"required":{"type":"boolean"}}},"network":{"type":"object","additionalProperties":false,"properties":{"mode":{"enum":["none","host"]},"comment":{"type":"string"}}}}};
 const func2 = Object.prototype.hasOwnProperty;
 const schema7 = {"type":"object","required":["kind"],"discriminator":{"propertyName":"kind"},"oneOf":[{"type":"object","additionalProperties":false,"required":["kind"],"properties":{"kind":{"const":"host"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","reference"],"properties":{"kind":{"const":"image"},"reference":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}},{"type":"object","additionalProperties":false,"required":["kind","path"],"properties":{"kind":{"const":"directory"},"path":{"type":"string"},"writable":{"type":"boolean"},"overlay":{"type":"object","additionalProperties":false,"properties":{"driver":{"enum":["auto","kernel","fuse-overlayfs","copy"]}}}}}]};
 
@@ -1130,14 +1130,14 @@ validate30.errors = vErrors;
 return errors === 0;
 }
 
-const schema12 = {"type":"object","additionalProperties":false,"properties":{"workdir":{"type":"string"},"env":{"type":"object","additionalProperties":{"type":"string"}},"inheritEnv":{"type":"array","items":{"type":"string"}},"umask":{"type":"string"},"hostname":{"type":"string"}}};
+const schema12 = {"type":"object","additionalProperties":false,"properties":{"workdir":{"type":"string"},"env":{"type":"object","additionalProperties":{"type":"string"}},"inheritEnv":{"type":"array","items":{"type":"string"}},"umask":{"type":"string"},"stopSignal":{"type":["string","null"]},"stopTimeout":{"type":"string"},"hostname":{"type":"string"}}};
 
 function validate32(data, {instancePath="", parentData, parentDataProperty, rootData=data}={}){
 let vErrors = null;
 let errors = 0;
 if(data && typeof data == "object" && !Array.isArray(data)){
 for(const key0 in data){
-if(!(((((key0 === "workdir") || (key0 === "env")) || (key0 === "inheritEnv")) || (key0 === "umask")) || (key0 === "hostname"))){
+if(!(((((((key0 === "workdir") || (key0 === "env")) || (key0 === "inheritEnv")) || (key0 === "umask")) || (key0 === "stopSignal")) || (key0 === "stopTimeout")) || (key0 === "hostname"))){
 const err0 = {instancePath,schemaPath:"#/additionalProperties",keyword:"additionalProperties",params:{additionalProperty: key0}};
 if(vErrors === null){
 vErrors = [err0];
@@ -1227,9 +1227,10 @@ vErrors.push(err6);
 errors++;
 }
 }
-if(data.hostname !== undefined){
-if(typeof data.hostname !== "string"){
-const err7 = {instancePath:instancePath+"/hostname",schemaPath:"#/properties/hostname/type",keyword:"type",params:{type: "string"}};
+if(data.stopSignal !== undefined){
+let data6 = data.stopSignal;
+if((typeof data6 !== "string") && (data6 !== null)){
+const err7 = {instancePath:instancePath+"/stopSignal",schemaPath:"#/properties/stopSignal/type",keyword:"type",params:{type: schema12.properties.stopSignal.type}};
 if(vErrors === null){
 vErrors = [err7];
 }
@@ -1239,14 +1240,38 @@ vErrors.push(err7);
 errors++;
 }
 }
-}
-else {
-const err8 = {instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"}};
+if(data.stopTimeout !== undefined){
+if(typeof data.stopTimeout !== "string"){
+const err8 = {instancePath:instancePath+"/stopTimeout",schemaPath:"#/properties/stopTimeout/type",keyword:"type",params:{type: "string"}};
 if(vErrors === null){
 vErrors = [err8];
 }
 else {
 vErrors.push(err8);
+}
+errors++;
+}
+}
+if(data.hostname !== undefined){
+if(typeof data.hostname !== "string"){
+const err9 = {instancePath:instancePath+"/hostname",schemaPath:"#/properties/hostname/type",keyword:"type",params:{type: "string"}};
+if(vErrors === null){
+vErrors = [err9];
+}
+else {
+vErrors.push(err9);
+}
+errors++;
+}
+}
+}
+else {
+const err10 = {instancePath,schemaPath:"#/type",keyword:"type",params:{type: "object"}};
+if(vErrors === null){
+vErrors = [err10];
+}
+else {
+vErrors.push(err10);
 }
 errors++;
 }
@@ -2318,6 +2343,8 @@ export const knownKeys = {
     "env",
     "inheritEnv",
     "umask",
+    "stopSignal",
+    "stopTimeout",
     "hostname"
   ],
   "limits": [

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "cb2ae43a2d6aff04";
+export const wireTable = "d5ccbe12e6c00ce0";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -569,6 +569,10 @@ export interface ExecPlan {
   readonly cgroupWrites: readonly CgroupWrite[];
   /** 0 = no limit, here and below */
   readonly wallMs: bigint;
+  /** sent to the program when the run is cancelled; 0 = everything is killed at once */
+  readonly stopSignal: number;
+  /** how long the program then has */
+  readonly stopMs: bigint;
   readonly cpuMs: bigint;
   /** limit that the supervisor samples when memoryBy is supervisor */
   readonly memoryBytes: bigint;
@@ -1142,7 +1146,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "ExecPlan": {
-  "size": 224,
+  "size": 240,
   "fields": [
    {
     "name": "argv",
@@ -1249,51 +1253,64 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
-    "name": "cpuMs",
-    "type": "u64",
+    "name": "stopSignal",
+    "type": "u32",
+    "max": 64,
     "offset": 112,
-    "size": 8
+    "size": 4
    },
    {
-    "name": "memoryBytes",
+    "name": "stopMs",
     "type": "u64",
     "offset": 120,
     "size": 8
    },
    {
-    "name": "processes",
+    "name": "cpuMs",
     "type": "u64",
     "offset": 128,
     "size": 8
    },
    {
-    "name": "outputBytes",
+    "name": "memoryBytes",
     "type": "u64",
     "offset": 136,
     "size": 8
    },
    {
+    "name": "processes",
+    "type": "u64",
+    "offset": 144,
+    "size": 8
+   },
+   {
+    "name": "outputBytes",
+    "type": "u64",
+    "offset": 152,
+    "size": 8
+   },
+   {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 144,
+    "offset": 160,
     "size": 60
    },
    {
     "name": "requiredMask",
     "type": "u32",
-    "offset": 204,
+    "offset": 220,
     "size": 4
    },
    {
     "name": "filesIn",
     "type": "list:FileIn",
-    "offset": 208,
+    "offset": 224,
     "size": 8
    },
    {
     "name": "filesOut",
     "type": "list:FileOut",
-    "offset": 216,
+    "offset": 232,
     "size": 8
    }
   ]

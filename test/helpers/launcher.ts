@@ -90,6 +90,8 @@ export function execPlan(argv: readonly string[], more: Partial<ExecPlan> = {}):
     filter: new Uint8Array(),
     cgroupWrites: [],
     wallMs: 20_000n,
+    stopSignal: 0,
+    stopMs: 0n,
     cpuMs: 0n,
     memoryBytes: 0n,
     processes: 0n,

@@ -115,14 +115,16 @@ static const struct wire_field wire_fields_exec_plan[] = {
 	{ 88, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* filter */
 	{ 96, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_WRITE, 0, 0, UINT32_MAX, 0 }, /* cgroup_writes */
 	{ 104, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* wall_ms */
-	{ 112, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ms */
-	{ 120, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
-	{ 128, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
-	{ 136, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
-	{ 144, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
-	{ 204, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
-	{ 208, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
-	{ 216, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
+	{ 112, WIRE_U32, WIRE_ANY, 0, 0, 0, 64, 0 }, /* stop_signal */
+	{ 120, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* stop_ms */
+	{ 128, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ms */
+	{ 136, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
+	{ 144, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
+	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
+	{ 160, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
+	{ 220, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
+	{ 224, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
+	{ 232, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
 };
 static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
@@ -137,7 +139,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_cgroup_write, 5, 32 },
 	{ wire_fields_file_in, 3, 24 },
 	{ wire_fields_file_out, 3, 24 },
-	{ wire_fields_exec_plan, 25, 224 },
+	{ wire_fields_exec_plan, 27, 240 },
 };
 
 #endif

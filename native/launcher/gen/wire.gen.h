@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "cb2ae43a2d6aff04"
+#define WIRE_TABLE "d5ccbe12e6c00ce0"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -379,6 +379,9 @@ struct wire_exec_plan {
 	struct wire_bytes filter; /* struct sock_filter[]: the profile's filter; empty = none */
 	struct wire_list cgroup_writes;
 	uint64_t wall_ms; /* 0 = no limit, here and below */
+	uint32_t stop_signal; /* sent to the program when the run is cancelled; 0 = everything is killed at once */
+	uint32_t pad1;
+	uint64_t stop_ms; /* how long the program then has */
 	uint64_t cpu_ms;
 	uint64_t memory_bytes; /* limit that the supervisor samples when memoryBy is supervisor */
 	uint64_t processes;
@@ -388,7 +391,7 @@ struct wire_exec_plan {
 	struct wire_list files_in;
 	struct wire_list files_out;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_exec_plan) == 224, "layout of ExecPlan");
+_Static_assert(sizeof(struct wire_exec_plan) == 240, "layout of ExecPlan");
 
 struct wire_run_record {
 	uint64_t magic;

@@ -15,7 +15,15 @@ export const policy: ResolvedPolicy = {
   proc: "private",
   sys: "none",
   mounts: [],
-  process: { workdir: "/work", env: { LANG: "C.UTF-8" }, inheritEnv: [], umask: 0o22, hostname: "belljar" },
+  process: {
+    workdir: "/work",
+    env: { LANG: "C.UTF-8" },
+    inheritEnv: [],
+    umask: 0o22,
+    hostname: "belljar",
+    stopSignal: null,
+    stopTimeout: 10_000,
+  },
   limits: {
     cpuTime: 2000,
     wallTime: 6000,

@@ -68,7 +68,7 @@ describe("built-in profiles", () => {
         "network",
       ]),
     );
-    expect(Object.keys(written.process).sort()).toEqual(["env", "hostname", "inheritEnv", "umask", "workdir"]);
+    expect(Object.keys(written.process).sort()).toEqual(["env", "hostname", "inheritEnv", "stopSignal", "stopTimeout", "umask", "workdir"]);
     expect(written.extends).toBeUndefined();
   });
   test("judge, in base units", () => {
@@ -91,7 +91,10 @@ describe("built-in profiles", () => {
       addressSpace: null,
     });
     expect(policy.rootfs).toEqual({ kind: "host", writable: false, overlay: "auto" });
-    expect(policy.process).toEqual({ workdir: "/work", env: { LANG: "C.UTF-8" }, inheritEnv: [], umask: 0o22, hostname: "belljar" });
+    expect(policy.process).toEqual({
+      ...{ workdir: "/work", env: { LANG: "C.UTF-8" }, inheritEnv: [], umask: 0o22, hostname: "belljar" },
+      ...{ stopSignal: null, stopTimeout: 10_000 },
+    });
     expect(policy.seccomp).toEqual({ ruleSets: ["default"], defaultAction: null, audit: true, file: null, syscalls: [] });
   });
   test("strict is judge with another rule set; unlimited has no limit but core", () => {
