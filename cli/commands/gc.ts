@@ -8,12 +8,14 @@ import { hostFiles } from "../host/host-files.ts";
 import { startTimeOf } from "../host/process-info.ts";
 import { findRunCgroups, removeRunCgroup, whyStale } from "../host/run-cgroups.ts";
 import { isPrivate, runFolderPattern, runtimeCandidates } from "../host/runtime-dir.ts";
+import { ownRemovalIds, scratchHome } from "../host/scratch-folder.ts";
+import { removeUnpacked } from "../image/layer/helper.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { printable } from "../output/terminal.ts";
 
 export interface Removed {
-  readonly kind: "cgroup" | "run-folder" | "temporary-file";
+  readonly kind: "cgroup" | "run-folder" | "scratch-folder" | "temporary-file";
   readonly path: string;
   readonly why: string;
   /** Processes that were still in it. */
@@ -65,6 +67,26 @@ function staleRunFolders(uid: number): readonly Removed[] {
   return removed;
 }
 
+/** Scratch folders on disk of runs whose maker is gone, with what other ids than ours may own in them. */
+async function staleScratchFolders(uid: number): Promise<readonly Removed[]> {
+  const home = scratchHome(process.env);
+  if (home === null || !isPrivate(home, uid)) return [];
+  const stale = names(home).flatMap((name) => {
+    const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
+    return pid === undefined || startTimeOf(Number(pid)) === Number(startTime) ? [] : [{ path: join(home, name), pid }];
+  });
+  const ids = stale.length === 0 ? null : ownRemovalIds();
+  return Promise.all(
+    stale.map(async ({ path, pid }): Promise<Removed> => {
+      const error = await removeUnpacked(path, ids ?? { kind: "single" }).then(
+        () => null,
+        (cause: Error) => cause.message,
+      );
+      return { kind: "scratch-folder", path, why: `process ${pid} is gone`, killed: 0, error };
+    }),
+  );
+}
+
 /** Half-written files of caches: `<name>.<pid>` of a process that is gone. */
 function staleParts(uid: number): readonly Removed[] {
   const home = cacheHome(process.env);
@@ -94,7 +116,7 @@ function lineOf({ kind, path, why, killed, error }: Removed): string {
 export async function gcCommand({ json, runAs }: { readonly json: boolean; readonly runAs?: string }): Promise<number> {
   becomeOrdinary({ runAs, configured: loadConfig().runAs, workingDirectory: "any" });
   const uid = process.getuid?.() ?? 0;
-  const removed = [...(await staleCgroups(uid)), ...staleRunFolders(uid), ...staleParts(uid)];
+  const removed = [...(await staleCgroups(uid)), ...staleRunFolders(uid), ...(await staleScratchFolders(uid)), ...staleParts(uid)];
   if (json) await writeStdout(factsDocument({ schemaVersion: 1, removed }));
   else await writeStdout(removed.length === 0 ? "nothing was left\n" : `${removed.map(lineOf).join("\n")}\n`);
   return removed.every((one) => one.error === null) ? 0 : 1;

@@ -21,6 +21,11 @@ export interface Presentation {
   readonly runAs: string | null;
 }
 
+export interface GivenRun {
+  readonly input: RunInput;
+  readonly presentation: Presentation;
+}
+
 function usage(option: string, value: string, reason: string, hint?: string): BelljarError {
   return new BelljarError("usage", `reading options: '${option}' ${quoted(value)}: ${reason}`, { hint });
 }
@@ -119,10 +124,7 @@ export function parseEntrypoint(text: string): readonly string[] {
 }
 
 /** Turns what was given on the command line into the form that a run is made from. Throws BelljarError `usage`. */
-export function runInputFrom(
-  given: GivenArguments,
-  environment: Readonly<Record<string, string | undefined>>,
-): { readonly input: RunInput; readonly presentation: Presentation } {
+export function runInputFrom(given: GivenArguments, environment: Readonly<Record<string, string | undefined>>): GivenRun {
   const last = (name: string) => given.options.findLast((option) => option.name === name)?.value ?? null;
   const all = (name: string) => given.options.flatMap((option) => (option.name === name && option.value !== null ? [option.value] : []));
   const has = (name: string) => given.options.some((option) => option.name === name);

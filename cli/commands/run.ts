@@ -14,7 +14,7 @@ import { runSession, type SessionResult } from "../run/session.ts";
 import { type NamedPath, refuseSharedFiles } from "../run/shared-files.ts";
 import { openStreams } from "../run/streams.ts";
 import { readArguments } from "./arguments.ts";
-import { type Presentation, runInputFrom } from "./run-input.ts";
+import { type GivenRun, type Presentation, runInputFrom } from "./run-input.ts";
 import { runOptions } from "./run-options.ts";
 
 /** Ours, not the program's. */
@@ -60,25 +60,30 @@ function checkHostFiles(given: Presentation, { plan, scriptPath, profileFiles }:
   );
 }
 
-/** `belljar run`: from its arguments to the exit status. Throws BelljarError for what is wrong on our side before the start. */
-export async function runCommand(args: readonly string[]): Promise<number> {
-  const { input, presentation } = runInputFrom(readArguments(args, runOptions), process.env);
-  checkTerminal(input.terminal);
-  const config = configAs(presentation.runAs);
-  const progress = presentation.quiet || !isatty(2) ? undefined : imageProgress();
-  const prepared = await prepareRun(input, { config, environment: process.env, ...(progress === undefined ? {} : { progress }) });
+/** The run itself, and what is said of it. */
+async function runPrepared(prepared: PreparedRun, { input, presentation }: GivenRun): Promise<SessionResult> {
   const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
   if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
   checkHostFiles(presentation, prepared);
   const reportFile = presentation.report === null ? null : openReportFile(presentation.report);
   const streams = openStreams(presentation, input.capture);
   const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
-  await prepared.release();
   reportFile?.write(result.report);
   reportFile?.close();
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
   if (!presentation.quiet || result.report.verdict === "ok") writeStderr(outputsText(result.report, paint));
-  return exitStatus(result);
+  return result;
+}
+
+/** `belljar run`: from its arguments to the exit status. Throws BelljarError for what is wrong on our side before the start. */
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const given = runInputFrom(readArguments(args, runOptions), process.env);
+  const { input, presentation } = given;
+  checkTerminal(input.terminal);
+  const config = configAs(presentation.runAs);
+  const progress = presentation.quiet || !isatty(2) ? undefined : imageProgress();
+  const prepared = await prepareRun(input, { config, environment: process.env, ...(progress === undefined ? {} : { progress }) });
+  return exitStatus(await runPrepared(prepared, given).finally(prepared.release));
 }

@@ -140,6 +140,7 @@ export function probeHostFacts({
     ),
     hostRootfs: rootfs === null && policy.rootfs.kind === "host" ? hostRootfsFacts(files, environment) : null,
     directoryRootfs: rootfs === null ? null : directoryRootfsFacts(rootfs),
+    diskScratch: null, // made, if at all, when nothing else can be refused
     layeredRootfs: null, // made ready afterwards: it takes the ids found here
     perfClock: perfClockLikely(files),
     onlineCpus: usableCpus(files),

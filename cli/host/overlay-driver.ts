@@ -1,4 +1,5 @@
-import { accessSync, constants, lstatSync, readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, lstatSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { OverlayMechanism } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
@@ -49,6 +50,16 @@ async function kernelAnswer(launcher: string, environment: Environment): Promise
   return answer;
 }
 
+/** The same with the upper directory in this very folder, in which what was tried stays. */
+function answerIn(folder: string, launcher: string): KernelAnswer {
+  const probe = join(folder, "probe");
+  mkdirSync(probe, { mode: 0o700 });
+  const { status, signal, error } = spawnSync(launcher, ["probe-overlay", probe], { env: {}, cwd: "/", timeout: 20_000 });
+  if (error !== undefined || status === null)
+    throw new BelljarError("launcher-failed", `probing the host: the launcher '${launcher}': ${error?.message ?? signal}`);
+  return { ok: status === 0, errno: status, mounts: true };
+}
+
 function canOpenFuse(): boolean {
   try {
     accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
@@ -82,13 +93,16 @@ function requireFuse(program: string | null): void {
     );
 }
 
-function requireKernel({ ok, mounts }: KernelAnswer): void {
+async function requireKernel({ ok, mounts, errno }: KernelAnswer, upper: string | null): Promise<void> {
   if (ok) return;
+  const { errnoName } = await import("./remedies.ts");
   throw unavailable(
     "kernel",
-    mounts
-      ? "it can be mounted, but not with its upper directory on tmpfs, where this kernel keeps no user attributes (6.6 does)"
-      : "this user cannot mount it (that came with Linux 5.11)",
+    upper !== null
+      ? `it does not work with its upper directory in '${upper}' (${errnoName(errno)})`
+      : mounts
+        ? "it can be mounted, but not with its upper directory on tmpfs, where this kernel keeps no user attributes (6.6 does)"
+        : "this user cannot mount it (that came with Linux 5.11)",
     "leave out --overlay-driver, or take fuse-overlayfs or copy",
   );
 }
@@ -99,7 +113,7 @@ function requireKernel({ ok, mounts }: KernelAnswer): void {
  */
 export async function chooseDriver(
   asked: OverlayDriver,
-  { launcher, environment }: { readonly launcher: string; readonly environment: Environment },
+  { launcher, environment, upper }: { readonly launcher: string; readonly environment: Environment; readonly upper: string | null },
 ): Promise<ChosenDriver> {
   const fuseOverlayfs = asked === "kernel" || asked === "copy" ? null : findCommand("fuse-overlayfs", environment["PATH"]);
   const chosen = (driver: OverlayMechanism, warnings: readonly string[] = []): ChosenDriver => ({ driver, fuseOverlayfs, warnings });
@@ -108,8 +122,8 @@ export async function chooseDriver(
     requireFuse(fuseOverlayfs);
     return chosen("fuse-overlayfs");
   }
-  const kernel = await kernelAnswer(launcher, environment);
-  if (asked === "kernel") requireKernel(kernel);
+  const kernel = upper === null ? await kernelAnswer(launcher, environment) : answerIn(upper, launcher);
+  if (asked === "kernel") await requireKernel(kernel, upper);
   if (kernel.ok) return chosen("kernel");
   if (fuseOverlayfs !== null && canOpenFuse()) return chosen("fuse-overlayfs");
   return chosen("copy", [

@@ -29,6 +29,8 @@ export interface LayeredInput {
   readonly environment: Environment;
   /** `--user`, else the image's own decides. */
   readonly user: string | null;
+  /** Where the upper directory will be; null: on a tmpfs. */
+  readonly upper: string | null;
   readonly pull: PullPolicy;
   readonly progress?: ImageProgress | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -69,7 +71,7 @@ export async function prepareLayers(input: LayeredInput): Promise<LayeredRoot | 
   const { policy, environment } = input;
   if (!isLayered(policy)) return null;
   const launcher = launcherPath();
-  const { warnings, ...driver } = await chooseDriver(policy.rootfs.overlay, { launcher, environment });
+  const { warnings, ...driver } = await chooseDriver(policy.rootfs.overlay, { launcher, environment, upper: input.upper });
   const common = { ...driver, apply: applyPath() };
   if (policy.rootfs.kind !== "image") {
     return { facts: { ...common, ...directoryLayer(input) }, warnings, release: async () => undefined };

@@ -11,12 +11,13 @@ import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 import type { Config } from "../host/config.ts";
 import { probeHostFacts } from "../host/facts.ts";
+import { makeScratchFolder } from "../host/scratch-folder.ts";
 import { maxCaptureBytes } from "./capture.ts";
 import { resolveCommand } from "./command.ts";
 import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
 import { filtersFor } from "./filters.ts";
 import type { Override, RunInput } from "./input.ts";
-import { type ImageProgress, prepareLayers } from "./layered.ts";
+import { type ImageProgress, type LayeredRoot, prepareLayers } from "./layered.ts";
 import { workFolder } from "./paths.ts";
 import { loadProfile } from "./profiles.ts";
 import { checkVariableBytes } from "./raw-text.ts";
@@ -158,12 +159,23 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   checkMounts(asked);
   const { config, environment, progress, signal } = context;
   const host = probeHostFacts({ policy: asked, config, environment });
-  const layered = isLayered(asked)
-    ? await prepareLayers({ ...input, policy: asked, facts: host, config, environment, progress, signal })
-    : null;
+  const scratch = asked.scratch.storage === "disk" ? makeScratchFolder(environment, host) : null;
+  let layered: LayeredRoot | null = null;
+  const release = async (): Promise<void> => {
+    await layered?.release();
+    await scratch?.remove();
+  };
   try {
+    if (isLayered(asked)) {
+      const upper = scratch?.path ?? null;
+      layered = await prepareLayers({ ...input, upper, policy: asked, facts: host, config, environment, progress, signal });
+    }
     const { policy, request } = withImage(wish, { policy: asked, provenance, input, image: layered?.facts.image ?? null });
-    const facts = { ...host, layeredRootfs: layered?.facts ?? null };
+    const facts = {
+      ...host,
+      layeredRootfs: layered?.facts ?? null,
+      diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
+    };
     const filters = await filtersFor(policy, facts.arch);
     const { plan, warnings, enforcement } = compilePlan({
       policy,
@@ -186,12 +198,10 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       enforcement,
       captureBytes: policy.limits.output ?? maxCaptureBytes,
       warnings: [...resolved.warnings, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
-      release: layered?.release ?? nothing,
+      release,
     };
   } catch (error) {
-    await layered?.release();
+    await release();
     throw error;
   }
 }
-
-const nothing = async (): Promise<void> => undefined;

@@ -7,6 +7,7 @@
  *   belljar-apply accounts N LAYER... IDS...  the merged layers' /etc/passwd and /etc/group on stdout (accounts.h)
  *   belljar-apply merge ROOT LAYERS N  copies the layers LAYERS/0 to LAYERS/N-1 over each other into ROOT; as a companion of a
  *                                      sandbox, already in its namespaces: a byte on descriptor 3 when done, then waits for its end
+ *   belljar-apply usage FOLDER         how much the folder holds, again and again, on descriptor 3 (usage.h); a companion too
  *   belljar-apply version
  *
  * IDS: single | subordinate NEWUIDMAP NEWGIDMAP UIDMAP GIDMAP. Exit status 0 when done, 1 when a report says why not.
@@ -21,6 +22,7 @@
 #include "merge.h"
 #include "sys.h"
 #include "tree.h"
+#include "usage.h"
 #include "util.h"
 
 enum { EXIT_USAGE = 2, READY_FD = 3 };
@@ -136,9 +138,13 @@ int main(int argc, char **argv)
 
 	if (strcmp(mode, "version") == 0)
 		return write_all(1, "belljar-apply entries 1\n", 24) < 0;
+	if (strcmp(mode, "usage") == 0 && argc == 3) {
+		prepare_process();
+		return -usage_watch(argv[2], READY_FD);
+	}
 	if (argc < 4 || (!apply && !merge && strcmp(mode, "remove") != 0 && strcmp(mode, "accounts") != 0)) {
 		static const char usage[] = "belljar-apply: apply ROOT IDS...|remove PATH IDS...|accounts N LAYER... "
-					    "IDS...|merge ROOT LAYERS N|version\n";
+					    "IDS...|merge ROOT LAYERS N|usage FOLDER|version\n";
 
 		(void)write_all(2, usage, sizeof(usage) - 1);
 		return EXIT_USAGE;

@@ -130,7 +130,10 @@ static int start(struct run *run, uint32_t i, const struct joined *joined)
 	if (deadline < run->setup_deadline_ns)
 		run->setup_deadline_ns = deadline;
 	int r = watch(run, task->pidfd, WATCH_COMPANION + 2 * i + 1);
-	if (r == 0 && companion_at(run, i)->ready == COMPANION_READY_BYTE)
+	if (r == 0 && companion_at(run, i)->ready == COMPANION_READY_USAGE &&
+	    fcntl(task->ready, F_SETFL, O_NONBLOCK) < 0)
+		r = -errno;
+	if (r == 0 && companion_at(run, i)->ready != COMPANION_READY_NONE)
 		return watch(run, task->ready, WATCH_COMPANION + 2 * i);
 	if (r == 0)
 		companions_event(run, i, false);
@@ -176,7 +179,10 @@ void companions_event(struct run *run, unsigned int index, bool died)
 		}
 		return;
 	}
-	close_fd(&task->ready);
+	if (companion_at(run, index)->ready == COMPANION_READY_USAGE)
+		usage_event(run, task);
+	else
+		close_fd(&task->ready);
 	if (task->is_ready)
 		return;
 	task->is_ready = true;

@@ -7,8 +7,9 @@
  * directory is nearly everywhere and neither we nor a companion need it by name (else over /proc); pivoting away detaches
  * it, while the bind mounts of its parts live on. Host paths are opened as the caller, targets only below the new root with RESOLVE_IN_ROOT.
  *
- * Mount points are made only on the scratch tmpfs, never in a host directory: the device number is checked before each
- * mkdir, so a writable volume is not littered.
+ * Mount points are made only on mounts of the scratch, never in a host directory: that is checked before each mkdir, so a writable
+ * volume is not littered. A host folder of our caller's may take the place of the tmpfs; then nothing but its companion counts
+ * what is in it.
  */
 #include "fs.h"
 
@@ -66,11 +67,28 @@ int fs_bind_in_place(int scratch, const char *name, int *ret_mount)
 	return sys_move_mount(mount, point);
 }
 
+/* A host folder in the place of the tmpfs: a mount of its own, whose flags are ours. */
+static int folder_mount(const char *path)
+{
+	struct sys_mount_attr attr = PRIVATE_ATTR;
+	int tree = sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int r;
+
+	if (tree < 0)
+		return tree;
+	attr.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+	r = sys_mount_setattr(tree, 0, &attr);
+	if (r == 0)
+		return tree;
+	(void)close(tree);
+	return r;
+}
+
 int fs_make_scratch(struct init *init)
 {
 	const struct sys_mount_attr unbindable = { .propagation = MS_UNBINDABLE };
 	static const char *const options[] = { "source", "belljar", "mode", "0755", NULL };
-	struct stat status;
+	const char *path = plan_text(&init->plan->sandbox_part, init->plan->sandbox->scratch_path);
 	int r;
 
 	init->cover_path = "/sys";
@@ -80,16 +98,14 @@ int fs_make_scratch(struct init *init)
 		init->cover = init->host_proc;
 	}
 
-	init->scratch = fs_new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+	init->scratch =
+		*path ? folder_mount(path) : fs_new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
 	if (init->scratch < 0)
-		return init_fail(init, STEP_SCRATCH, 0, init->scratch, "tmpfs");
+		return init_fail(init, STEP_SCRATCH, 0, init->scratch, *path ? path : "tmpfs");
 	/* Parts of a detached mount cannot be bound before kernel 6.15, so it is attached for the time being. */
 	r = sys_move_mount(init->scratch, init->cover);
 	if (r < 0)
 		return init_fail(init, STEP_SCRATCH, 1, r, init->cover_path);
-	if (fstat(init->scratch, &status) < 0)
-		return init_fail(init, STEP_SCRATCH, 2, errno, "");
-	init->scratch_dev = status.st_dev;
 	r = fs_bind_in_place(init->scratch, "parts", &init->parts);
 	if (r < 0)
 		return init_fail(init, STEP_SCRATCH, 3, r, "");
@@ -104,11 +120,27 @@ int fs_make_scratch(struct init *init)
 	return r < 0 ? init_fail(init, STEP_SCRATCH, 4, r, "") : 0;
 }
 
+/* By mount, not by device: a scratch folder on disk shares its device with volumes. */
 bool fs_on_scratch(const struct init *init, int fd)
 {
-	struct stat status;
+	uint64_t mount = sys_mount_id(fd);
 
-	return fstat(fd, &status) == 0 && (status.st_dev == init->scratch_dev || status.st_dev == init->root_dev);
+	for (unsigned int i = 0; mount && i < init->own_count; i++)
+		if (init->own[i] == mount)
+			return true;
+	return false;
+}
+
+int fs_note_own(struct init *init, int fd)
+{
+	uint64_t mount = sys_mount_id(fd);
+
+	if (mount == 0)
+		return -ENOTSUP;
+	if (init->own_count == ARRAY_SIZE(init->own))
+		return -E2BIG;
+	init->own[init->own_count++] = mount;
+	return 0;
 }
 
 /*
@@ -234,16 +266,25 @@ int fs_attach(struct init *init, int tree, const char *target)
 	return sys_move_mount(tree, point);
 }
 
+static int seal_root(struct init *init)
+{
+	const struct sys_mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
+	int r = init->plan->sandbox->root_read_only ? sys_mount_setattr(init->root, 0, &read_only) : 0;
+
+	return r < 0 ? init_fail(init, STEP_SEAL_SCRATCH, 2, r, "/") : 0;
+}
+
 /* The profile's limits count from here: what the skeleton uses is not the program's. */
 int fs_seal(struct init *init)
 {
 	const struct wire_sandbox_plan *plan = init->plan->sandbox;
-	struct sys_mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 	char value[24];
 	struct text text;
 	struct use use = { 0 };
 	int r = scratch_use(init->scratch, &use);
 
+	if (*plan_text(&init->plan->sandbox_part, plan->scratch_path))
+		return seal_root(init);
 	if (r < 0)
 		return init_fail(init, STEP_SEAL_SCRATCH, 0, r, "");
 	init->base_bytes = use.bytes;
@@ -264,7 +305,5 @@ int fs_seal(struct init *init)
 		r = sys_fsconfig(fs, SYS_FSCONFIG_RECONFIGURE, NULL, NULL);
 	if (r < 0)
 		return init_fail(init, STEP_SEAL_SCRATCH, 1, r, "tmpfs");
-	if (plan->root_read_only && (r = sys_mount_setattr(init->root, 0, &read_only)) < 0)
-		return init_fail(init, STEP_SEAL_SCRATCH, 2, r, "/");
-	return 0;
+	return seal_root(init);
 }

@@ -9,7 +9,10 @@
 /* A new, detached mount of a file system type; options are key, value pairs (value NULL: a flag) ended by NULL. */
 int fs_new_mount(const char *type, const char *const *options, unsigned int attributes);
 
-/* Whether an open file lies on our own tmpfs or on the merged root above it, the only places where mount points are made. */
+/* Notes the mount of an open file as ours. */
+int fs_note_own(struct init *init, int fd);
+
+/* Whether an open file lies on a mount of ours, the only places where mount points are made. */
 bool fs_on_scratch(const struct init *init, int fd);
 
 /* Opens the directory that holds the last component of `target`, making missing ones; *ret_name points into target. */

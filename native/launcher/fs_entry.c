@@ -81,6 +81,8 @@ static int add_scratch(struct init *init, const struct wire_fs_entry *entry, con
 	if (tree < 0)
 		return tree;
 	r = restrict_tree(tree, entry);
+	if (r == 0)
+		r = fs_note_own(init, tree);
 	return r < 0 ? r : fs_attach(init, tree, target);
 }
 
@@ -240,12 +242,11 @@ int fs_build(struct init *init)
 {
 	const struct part *part = &init->plan->sandbox_part;
 	const struct wire_sandbox_plan *plan = init->plan->sandbox;
-	struct stat status;
-
 	/* Only now: a FUSE root answers when its companion runs. */
-	if (fstat(init->root, &status) < 0)
-		return init_fail(init, STEP_FILESYSTEM, 0, errno, "/");
-	init->root_dev = status.st_dev;
+	int noted = fs_note_own(init, init->root);
+
+	if (noted < 0)
+		return init_fail(init, STEP_FILESYSTEM, 0, noted, "/");
 
 	for (uint32_t i = 0; i < plan->filesystem.count; i++) {
 		const struct wire_fs_entry *entry = plan_item(part, plan->filesystem, wire_fs_entry, i);

@@ -14,11 +14,12 @@ struct init {
 	int host_proc; /* the host's /proc */
 	int cover;     /* the host directory that the scratch tmpfs covers while we build, and its path */
 	const char *cover_path;
-	int scratch; /* root of the scratch tmpfs */
-	int parts;   /* a bindable mount of scratch/parts: the writable places */
-	int root;    /* root of the new file system */
-	int fuse;    /* connection of a FUSE root, for its companion */
-	uint64_t scratch_dev, root_dev;
+	int scratch;	  /* root of the scratch tmpfs */
+	int parts;	  /* a bindable mount of scratch/parts: the writable places */
+	int root;	  /* root of the new file system */
+	int fuse;	  /* connection of a FUSE root, for its companion */
+	uint64_t own[16]; /* mounts that are ours to make things on: the root and the parts of the scratch */
+	unsigned int own_count;
 	bool has_writable_bind;
 	uint64_t base_bytes, base_inodes; /* in use on the scratch tmpfs before the program runs */
 	int exec_fds[4];		  /* gate, stdin, stdout, stderr */

@@ -117,12 +117,14 @@ static void go_on(struct run *run, uint32_t step)
 		(void)run_fail(run, STAGE_PARENT, step, 0, r, "channel");
 }
 
-static void open_gate(struct run *run)
+void launch_open_gate(struct run *run)
 {
 	int r;
 
-	/* Both must be true: init gave everything up, and the task has its filters on. */
+	/* These must be true: init gave everything up, and the task has its filters on. */
 	if (!run->guarded || !run->waiting || run->gate_open || run->state >= RUN_ENDING)
+		return;
+	if (!usage_settled(run))
 		return;
 	r = cgroups_attach(run, run->program_pid);
 	if (r < 0)
@@ -140,6 +142,9 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 	run->root = fds[0];
 	run->work = count > 1 ? fds[1] : -1;
 	run->scratch = count > 2 ? fds[2] : -1;
+	/* A folder on disk is no memory, and its file system's figures are not the program's. */
+	if (*plan_text(&run->plan.sandbox_part, run->plan.sandbox->scratch_path))
+		close_fd(&run->scratch);
 	run->userns = count > 3 ? fds[3] : -1;
 	run->base_bytes = message->scratch_bytes;
 	run->base_inodes = message->scratch_inodes;
@@ -181,7 +186,7 @@ bool launch_channel(struct run *run)
 		return true; /* descriptors are kept */
 	case INIT_GUARDED:
 		run->guarded = true;
-		open_gate(run);
+		launch_open_gate(run);
 		break;
 	case INIT_EXITED:
 		run->status = message.status;
@@ -247,7 +252,7 @@ bool launch_gate(struct run *run)
 		if (run->plan.exec->stop_signal)
 			run->program_pidfd = sys_pidfd_open(pid);
 		run->waiting = true;
-		open_gate(run);
+		launch_open_gate(run);
 		break;
 	case GATE_FAILED:
 		task_failed(run, &message.failure);

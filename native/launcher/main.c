@@ -112,6 +112,8 @@ static int run_once(void)
 		(void)launch_start(&run);
 	if (run.init_pid > 0)
 		supervise(&run);
+	if (run.plan.sandbox)
+		companions_kill(&run);
 	terminal_restore(&run);
 	if (run.plan.exec && !run.caller_gone)
 		files_copy_out(&run);
@@ -149,6 +151,8 @@ int main(int argc, char **argv)
 		return restore_terminal();
 	if (strcmp(mode, "probe") == 0)
 		return probe_main();
+	if (argc == 3 && strcmp(argv[1], "probe-overlay") == 0)
+		return probe_overlay(argv[2]);
 	if (lock_knows(mode))
 		return lock_main(mode);
 	if (strcmp(mode, "version") == 0) {
@@ -157,7 +161,8 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (strcmp(mode, "run") != 0 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		say("belljar-launch: run|check|probe|restore-terminal|version; run wants a socket as descriptor 3\n");
+		say("belljar-launch: run|check|probe|probe-overlay FOLDER|restore-terminal|version; run wants a socket "
+		    "as descriptor 3\n");
 		return EXIT_USAGE;
 	}
 	if (own_descriptors() < 0) {

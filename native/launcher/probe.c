@@ -108,6 +108,16 @@ static int try_proc_full(void)
 	return new_proc(false);
 }
 
+/* In the working directory. */
+static int mount_overlay_here(void)
+{
+	if (mkdir("lower", 0755) < 0 || mkdir("lower/d", 0755) < 0 || mkdir("upper", 0755) < 0 ||
+	    mkdir("work", 0755) < 0 || mkdir("m", 0755) < 0)
+		return -errno;
+	return mount("overlay", "m", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0 ? -errno
+													       : 0;
+}
+
 static int mount_overlay(void)
 {
 	int r = enter(CLONE_NEWNS);
@@ -116,25 +126,33 @@ static int mount_overlay(void)
 		return r;
 	if (mount("tmpfs", "/proc", "tmpfs", 0, NULL) < 0 || chdir("/proc") < 0)
 		return -errno;
-	if (mkdir("lower", 0755) < 0 || mkdir("lower/d", 0755) < 0 || mkdir("upper", 0755) < 0 ||
-	    mkdir("work", 0755) < 0 || mkdir("m", 0755) < 0)
-		return -errno;
-	return mount("overlay", "m", "overlay", 0, "lowerdir=lower,upperdir=upper,workdir=work,userxattr") < 0 ? -errno
-													       : 0;
+	return mount_overlay_here();
 }
 
 /* A mount that succeeds proves nothing: without user xattrs on the upper, removing a lower directory fails with EIO. */
-static int try_overlay(void)
+static int use_overlay(int mounted)
 {
-	int r = mount_overlay();
-
-	if (r < 0)
-		return r;
+	if (mounted < 0)
+		return mounted;
 	if (setxattr("upper", "user.overlay.opaque", "n", 1, 0) < 0)
 		return -errno;
 	if (rmdir("m/d") < 0 || mkdir("m/d", 0755) < 0 || access("m/d", R_OK | W_OK) < 0)
 		return -errno;
 	return 0;
+}
+
+static int try_overlay(void)
+{
+	return use_overlay(mount_overlay());
+}
+
+int probe_overlay(const char *folder)
+{
+	/* The folder is the caller's: as the caller, then. */
+	int r = chdir(folder) < 0 ? -errno : enter(CLONE_NEWNS);
+
+	r = use_overlay(r < 0 ? r : mount_overlay_here());
+	return r < 0 ? -r : 0;
 }
 
 static int try_landlock(void)

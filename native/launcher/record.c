@@ -35,6 +35,14 @@ static void read_disk(const struct run *run, struct wire_run_record *record)
 
 	record->disk_full = 2;
 	record->disk_bytes = record->disk_inodes = NOT_MEASURED;
+	if (*plan_text(&run->plan.sandbox_part, run->plan.sandbox->scratch_path)) {
+		if (!run->usage.known || !run->usage.based || run->usage.bytes == UINT64_MAX)
+			return;
+		record->disk_bytes = run->usage.bytes > run->base_bytes ? run->usage.bytes - run->base_bytes : 0;
+		record->disk_inodes = run->usage.inodes > run->base_inodes ? run->usage.inodes - run->base_inodes : 0;
+		record->disk_full = usage_over_limit(run);
+		return;
+	}
 	if (run->scratch < 0 || fstatfs(run->scratch, &status) < 0)
 		return;
 	uint64_t bytes = (status.f_blocks - status.f_bfree) * (uint64_t)status.f_bsize,
@@ -145,9 +153,13 @@ static uint32_t classify(uint32_t evidence, bool failed)
 {
 	uint32_t i = 0;
 
-	while (i < VERDICT_COUNT - 1 &&
-	       (!(evidence & verdict_rules[i].evidence) || (verdict_rules[i].only_if_failed && !failed)))
-		i++;
+	for (; i < VERDICT_COUNT - 1; i++) {
+		const struct verdict_rule *rule = &verdict_rules[i];
+
+		if ((evidence & rule->evidence && (failed || !rule->only_if_failed)) ||
+		    (evidence & rule->evidence_if_failed && failed))
+			break;
+	}
 	return i;
 }
 

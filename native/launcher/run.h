@@ -80,6 +80,14 @@ struct companion_task {
 	bool is_ready, dead;
 };
 
+/* What a scratch folder on disk holds. */
+struct usage {
+	uint64_t bytes, inodes;
+	bool known, asked;
+	bool based;	   /* run.base_bytes and base_inodes are what was there before the program */
+	uint64_t final_ns; /* the end waits for a last count, but no longer than this; 0 = it does not */
+};
+
 struct run {
 	struct plan plan;
 	enum run_state state;
@@ -94,6 +102,7 @@ struct run {
 	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
 	struct companion_task companions[PLAN_MAX_COMPANIONS];
 	uint32_t companions_ready;
+	struct usage usage;
 	int files_in[PLAN_MAX_FILES], out_folders[PLAN_MAX_FILES];
 	pid_t own_pid;
 	uint32_t evidence, start_failure;
@@ -132,6 +141,8 @@ int launch_start(struct run *run);
 /* One message each; true when there may be another. */
 bool launch_channel(struct run *run);
 bool launch_gate(struct run *run);
+/* Lets the program go once everything that has to be true before is. */
+void launch_open_gate(struct run *run);
 void launch_close_program_ends(struct run *run);
 int launch_send_exec(struct run *run);
 void launch_companions_ready(struct run *run);
@@ -192,6 +203,12 @@ void files_copy_out(struct run *run);
 int companions_start(struct run *run, const int namespaces[3], int fuse);
 void companions_event(struct run *run, unsigned int index, bool died);
 void companions_kill(struct run *run);
+
+/* usage.c */
+void usage_event(struct run *run, struct companion_task *task);
+bool usage_settled(struct run *run);
+bool usage_over_limit(const struct run *run);
+void usage_finish(struct run *run);
 
 /* idmap.c: blocking; runs newuidmap and newgidmap. */
 int idmap_run(struct run *run);

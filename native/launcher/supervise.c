@@ -17,7 +17,8 @@
 #define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup */
 #define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
 #define DRAIN_AFTER_KILL_NS   (5 * NS_PER_S) /* without any progress */
-#define EVIDENCE_KILLED	      (EVIDENCE_OOM_KILL | EVIDENCE_CPU_KILL | EVIDENCE_WALL_KILL | EVIDENCE_OUTPUT_KILL)
+#define EVIDENCE_KILLED \
+	(EVIDENCE_OOM_KILL | EVIDENCE_CPU_KILL | EVIDENCE_WALL_KILL | EVIDENCE_OUTPUT_KILL | EVIDENCE_DISK_KILL)
 
 int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text)
 {
@@ -90,7 +91,7 @@ static uint64_t next_deadline(const struct run *run)
 	if (run->state <= RUN_STARTING)
 		next = run->setup_deadline_ns;
 	if (run->state == RUN_DRAINING)
-		next = run->drain_deadline_ns;
+		next = earliest(run->drain_deadline_ns, run->usage.final_ns);
 	if (run->state != RUN_RUNNING)
 		return next;
 	if (run->plan.exec->wall_ms)
@@ -220,6 +221,10 @@ static void timer_event(struct run *run)
 		pumps_give_up(run);
 		run->state = RUN_DONE;
 	}
+	if (run->usage.final_ns && now >= run->usage.final_ns) {
+		run->usage.final_ns = 0;
+		run->usage.known = false;
+	}
 	if (run->state != RUN_RUNNING)
 		return;
 	if (run->plan.exec->wall_ms && now >= run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS)
@@ -288,7 +293,9 @@ static void init_event(struct run *run)
 	if (run->state < RUN_ENDING)
 		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0,
 			       "");
-	companions_kill(run);
+	usage_finish(run);
+	if (!run->usage.final_ns)
+		companions_kill(run);
 	pumps_stop_input(run);
 	/* A program that ended by itself has its output delivered however slowly it is read; a run that a limit ended must end. */
 	if (!run->drain_deadline_ns && run->evidence & EVIDENCE_KILLED)
@@ -349,7 +356,7 @@ void supervise(struct run *run)
 		if (run->state == RUN_DRAINING && run->drain_deadline_ns && run->evidence & EVIDENCE_KILLED &&
 		    run->pumps[1].delivered + run->pumps[2].delivered != before)
 			run->drain_deadline_ns = now_ns() + DRAIN_AFTER_KILL_NS;
-		if (run->state == RUN_DRAINING && pumps_drained(run)) {
+		if (run->state == RUN_DRAINING && !run->usage.final_ns && pumps_drained(run)) {
 			run->state = RUN_DONE;
 			break;
 		}

@@ -180,6 +180,23 @@ static inline int sys_close_range(unsigned int first, unsigned int last, unsigne
 	return sys_result(syscall(SYS_close_range, first, last, flags));
 }
 
+/* Number of the mount that an open file lies on; 0 where the kernel does not tell (it does since 5.8). */
+static inline uint64_t sys_mount_id(int fd)
+{
+	/* struct statx (linux/stat.h), whose newer fields not every C library names. */
+	struct {
+		uint32_t mask;
+		uint8_t between[0x90 - 4];
+		uint64_t mount_id;
+		uint8_t after[0x100 - 0x98];
+	} status;
+	const uint32_t mount_id_mask = 0x1000;
+
+	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, mount_id_mask, &status) < 0 || !(status.mask & mount_id_mask))
+		return 0;
+	return status.mount_id;
+}
+
 static inline int sys_pidfd_open(pid_t pid)
 {
 	return sys_result(syscall(SYS_pidfd_open, pid, 0)); /* close-on-exec */

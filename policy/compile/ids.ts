@@ -68,7 +68,7 @@ export function compileIds({ policy, facts, request }: IdInput): CompiledIds {
 
 /** The maps of mode "subordinate", and who writes them. Throws BelljarError `guard-unavailable` without ranges or helpers. */
 export function subordinateMaps(
-  facts: HostFacts,
+  facts: Pick<HostFacts, "subordinate" | "uid" | "gid" | "userName" | "freeSubordinateIds">,
   callerMapped = true,
 ): Pick<CompiledIds, "uidMaps" | "gidMaps" | "newuidmap" | "newgidmap"> {
   return {
@@ -84,7 +84,11 @@ export function grantCommand(userName: string, free: IdRange | null): string {
   return `usermod --add-subuids ${range} --add-subgids ${range} ${userName}`;
 }
 
-function requireSubordinate({ subordinate, userName, freeSubordinateIds }: HostFacts): {
+function requireSubordinate({
+  subordinate,
+  userName,
+  freeSubordinateIds,
+}: Pick<HostFacts, "subordinate" | "userName" | "freeSubordinateIds">): {
   readonly newuidmap: string;
   readonly newgidmap: string;
 } {

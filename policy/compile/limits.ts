@@ -28,8 +28,8 @@ export function chooseMechanisms({ policy, facts, cgroups }: LimitInput): Mechan
     memory: has("memory") ? group : "supervisor",
     processes: has("pids") ? group : "rlimit",
     output: "supervisor",
-    disk: "tmpfs",
-    inodes: "tmpfs",
+    disk: policy.scratch.storage === "disk" ? "supervisor" : "tmpfs",
+    inodes: policy.scratch.storage === "disk" ? "supervisor" : "tmpfs",
     openFiles: "rlimit",
     fileSize: "rlimit",
     stack: "rlimit",
@@ -91,9 +91,11 @@ const controllerOf: Readonly<Partial<Record<LimitName, string>>> = {
 function whyNot(name: LimitName, { policy, facts, cgroups }: LimitInput): string {
   const controller = controllerOf[name];
   if (controller === undefined)
-    return name === "wallTime" || name === "output"
-      ? "the kernel has no such limit: only the supervisor enforces it"
-      : "the kernel enforces it for each process, not for the whole tree";
+    return name === "disk" || name === "inodes"
+      ? 'with scratch.storage "disk" only the supervisor enforces it'
+      : name === "wallTime" || name === "output"
+        ? "the kernel has no such limit: only the supervisor enforces it"
+        : "the kernel enforces it for each process, not for the whole tree";
   if (facts.cgroup.kind === "none") return `no cgroup can be made here (${facts.cgroup.reason})`;
   if (facts.cgroup.kind === "cgroup1" && cgroups.version === null && policy.user.mode === "subordinate")
     return "a version 1 cgroup takes only tasks of your own id, not of a subordinate one";

@@ -34,8 +34,6 @@ export function compileRoot({ policy, facts, uid, gid }: RootfsInput): CompiledR
       "compiling the plan: rootfs.writable: the host's own /usr is never writable; /work, /tmp and volumes are",
       { hint: "run on an image (-i IMAGE) or on a root file system in a folder (--rootfs DIR)" },
     );
-  if (policy.scratch.storage === "disk")
-    throw new BelljarError("not-supported", 'compiling the plan: scratch.storage: "disk" is not built yet; use "memory"');
   const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
   if (isLayered(policy)) {
     if (facts.layeredRootfs === null) throw unread("the layers were not read");

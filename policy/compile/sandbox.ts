@@ -1,6 +1,6 @@
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
-import type { Namespace, SandboxPlan } from "../wire/wire.gen.ts";
+import type { Companion, Namespace, SandboxPlan } from "../wire/wire.gen.ts";
 import { capabilityBits } from "./capabilities.ts";
 import type { CgroupPlan } from "./cgroup.ts";
 import { hostFactsDigest } from "./facts-digest.ts";
@@ -25,6 +25,30 @@ function namespaces(policy: ResolvedPolicy): readonly Namespace[] {
   return policy.network.mode === "host" ? always : [...always, "network"];
 }
 
+/** To look everywhere, whatever its mode. */
+const countCapabilities = capabilityBits(["CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"]);
+const countDeadlineMs = 10_000;
+
+/** A folder has no limit of its own: a companion counts what is in it, and goes before the others, which may take long to be ready. */
+function scratchOf(
+  { scratch }: ResolvedPolicy,
+  { facts, companions }: { readonly facts: HostFacts; readonly companions: SandboxPlan["companions"] },
+): Pick<SandboxPlan, "scratchPath" | "companions"> {
+  if (scratch.storage === "memory") return { scratchPath: "", companions };
+  if (facts.diskScratch === null) throw new BelljarError("internal", "compiling the plan: there is no scratch folder");
+  const { path, apply } = facts.diskScratch;
+  const counter: Companion = {
+    argv: [apply, "usage", path],
+    namespaces: ["user", "mount"],
+    ambientCapabilities: countCapabilities,
+    ready: "usage",
+    deadlineMs: countDeadlineMs,
+    filter: new Uint8Array(),
+    fuse: false,
+  };
+  return { scratchPath: path, companions: [counter, ...companions] };
+}
+
 /** What exists before any program is known. */
 export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
   if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
@@ -42,6 +66,7 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     scratchBytes: BigInt(Math.ceil((policy.limits.disk ?? 0) / facts.pageSize) * facts.pageSize),
     scratchInodes: BigInt(policy.limits.inodes ?? 0),
     ...root,
+    ...scratchOf(policy, { facts, companions: root.companions }),
     workPath,
     filesystem,
     cgroups: cgroups.hierarchies,

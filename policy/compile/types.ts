@@ -78,6 +78,12 @@ export interface ImageConfig {
   readonly stopSignal: string;
 }
 
+/** An empty folder of this run's, and the program that counts what comes into it. Host paths. */
+export interface DiskScratchFacts {
+  readonly path: string;
+  readonly apply: string;
+}
+
 /** Limits that a process inherits and can only lower. */
 export type CallerLimit = Extract<
   LimitName,
@@ -103,6 +109,8 @@ export interface HostFacts {
   readonly directoryRootfs: DirectoryRootfsFacts | null;
   /** Where the root is put together from layers. */
   readonly layeredRootfs: LayeredRootfsFacts | null;
+  /** Where the scratch space is on disk. */
+  readonly diskScratch: DiskScratchFacts | null;
   /** perf_event_open of an own task clock works for this user. */
   readonly perfClock: boolean;
   readonly onlineCpus: readonly number[];

@@ -7,7 +7,7 @@ import { type LimitName, limitNames, type ResolvedPolicy } from "../profile/type
 import { formatCpuList } from "../units.ts";
 import type { RunRecord } from "../wire/wire.gen.ts";
 import { signalName, signalWords } from "./signals.ts";
-import type { Verdict } from "./verdicts.gen.ts";
+import { evidenceNames, type Verdict } from "./verdicts.gen.ts";
 import { startFailureWords, stepFailureWords } from "./words.ts";
 
 /** The record's word for a figure that nobody took. */
@@ -85,6 +85,7 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
     case "output-limit":
       return `wrote more to ${floodedStream(record)} than the limit of ${limit("output") ?? "its host"}`;
     case "disk-limit":
+      if (wasKilledForDisk(record)) return `put more into the scratch space than ${overfilledWords(run)}`;
       return `${ending(record)} with the scratch space full (${scratchWords(run)}); that this was the cause is inferred`;
     case "process-limit":
       return `${ending(record)} after the kernel refused a fork at the limit of ${limit("processes") ?? "its host's"} processes`;
@@ -97,6 +98,9 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
   }
 }
 
+/** Our own kill record; else the verdict is inferred. */
+const wasKilledForDisk = ({ evidence }: RunRecord): boolean => (evidence & (1 << evidenceNames.indexOf("diskKill"))) !== 0;
+
 export function cancelWords(cancelSignal: number): string {
   return cancelSignal > 0 ? `cancelled by ${signalName(cancelSignal)}` : "cancelled by the caller";
 }
@@ -108,6 +112,18 @@ function ending({ exitCode, signal }: RunRecord): string {
 function floodedStream({ stdoutTruncated, stderrTruncated }: RunRecord): string {
   if (stdoutTruncated !== 0 && stderrTruncated !== 0) return "stdout and stderr";
   return stderrTruncated !== 0 ? "stderr" : "stdout";
+}
+
+/** The limits that a scratch folder on disk went over; the last sample may be of a moment before. */
+function overfilledWords(run: RunFacts): string {
+  const { disk, inodes } = appliedLimits(run);
+  const { diskBytes, diskInodes } = run.record;
+  const over = (used: bigint, limit: unknown): boolean => limit !== undefined && used !== notMeasured && Number(used) > Number(limit);
+  const size = disk === undefined ? [] : [`the limit of ${formatLimit("disk", disk)}`];
+  const files = inodes === undefined ? [] : [`the limit of ${formatLimit("inodes", inodes)} files`];
+  if (over(diskBytes, disk)) return size.join();
+  if (over(diskInodes, inodes)) return files.join();
+  return [...size, ...files].join(" or ");
 }
 
 /** Which of the two was used up, where the figures tell; else what the limits are. */

@@ -45,9 +45,9 @@ export const verdictTable = [
   },
   {
     "name": "disk-limit",
-    "evidence": "scratchFull",
-    "onlyIfFailed": true,
-    "proof": "inferred: no free block or inode in the scratch space at the end, and the program failed",
+    "evidence": "diskKill",
+    "evidenceIfFailed": "scratchFull",
+    "proof": "our own kill record when the supervisor samples a scratch folder on disk; else inferred: no free block or inode in the scratch tmpfs at the end, and the program failed",
     "words": "failed with the scratch space full"
   },
   {
@@ -86,7 +86,7 @@ export const verdictTable = [
   }
 ] as const;
 
-export const evidenceNames = ["sandboxError","cancelled","startFailed","oomKill","cpuKill","wallKill","outputKill","scratchFull","processLimitHit","sigsys","signaled","nonZero"] as const;
+export const evidenceNames = ["sandboxError","cancelled","startFailed","oomKill","cpuKill","wallKill","outputKill","scratchFull","processLimitHit","sigsys","signaled","nonZero","diskKill"] as const;
 
 export type Verdict = "sandbox-error" | "cancelled" | "start-failed" | "memory-limit" | "cpu-time-limit" | "wall-time-limit" | "output-limit" | "disk-limit" | "process-limit" | "syscall-denied" | "signaled" | "exit-nonzero" | "ok";
-export type Evidence = "sandboxError" | "cancelled" | "startFailed" | "oomKill" | "cpuKill" | "wallKill" | "outputKill" | "scratchFull" | "processLimitHit" | "sigsys" | "signaled" | "nonZero";
+export type Evidence = "sandboxError" | "cancelled" | "startFailed" | "oomKill" | "cpuKill" | "wallKill" | "outputKill" | "scratchFull" | "processLimitHit" | "sigsys" | "signaled" | "nonZero" | "diskKill";

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "d5ccbe12e6c00ce0";
+export const wireTable = "1258b2b091714157";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -14,7 +14,7 @@ export type NetworkMode = "private" | "host";
 export type ProcMode = "private" | "full";
 export type UserNamespaces = "deny" | "allow";
 export type StdioKind = "null" | "pump" | "terminal";
-export type CompanionReady = "byte" | "none";
+export type CompanionReady = "byte" | "none" | "usage";
 export type Mechanism = "none" | "cgroup2" | "cgroup1" | "perf" | "rlimit" | "tmpfs" | "supervisor" | "enforced" | "notAsked";
 export type Limit = "cpuTime" | "wallTime" | "memory" | "processes" | "output" | "disk" | "inodes" | "openFiles" | "fileSize" | "stack" | "cpus" | "cpuset" | "lockedMemory" | "core" | "addressSpace";
 export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory" | "interpreterMissing" | "loaderMissing" | "wrongFormat" | "wrongArchitecture" | "crlfShebang" | "argumentsTooLong" | "workdirMissing" | "denied" | "other";
@@ -68,7 +68,8 @@ export const enums = {
   ],
   "CompanionReady": [
     "byte",
-    "none"
+    "none",
+    "usage"
   ],
   "Mechanism": [
     "none",
@@ -494,6 +495,8 @@ export interface SandboxPlan {
   readonly scratchBytes: bigint;
   /** 0 = no limit */
   readonly scratchInodes: bigint;
+  /** host folder that takes the place of the scratch tmpfs; its use is what the companion with ready = usage tells. Empty: a tmpfs */
+  readonly scratchPath: string;
   readonly rootReadOnly: boolean;
   /** skeleton: empty, filled by the list below; overlay: kernel overlay of rootLayers; fuse: the same by a companion */
   readonly rootKind: RootKind;
@@ -854,7 +857,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "SandboxPlan": {
-  "size": 184,
+  "size": 192,
   "fields": [
    {
     "name": "runId",
@@ -960,76 +963,82 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
+    "name": "scratchPath",
+    "type": "str",
+    "offset": 104,
+    "size": 8
+   },
+   {
     "name": "rootReadOnly",
     "type": "bool",
-    "offset": 104,
+    "offset": 112,
     "size": 4
    },
    {
     "name": "rootKind",
     "type": "enum:RootKind",
-    "offset": 108,
+    "offset": 116,
     "size": 4
    },
    {
     "name": "rootLayers",
     "type": "list:Text",
-    "offset": 112,
+    "offset": 120,
     "size": 8
    },
    {
     "name": "workPath",
     "type": "str",
     "check": "abs",
-    "offset": 120,
+    "offset": 128,
     "size": 8
    },
    {
     "name": "filesystem",
     "type": "list:FsEntry",
-    "offset": 128,
+    "offset": 136,
     "size": 8
    },
    {
     "name": "companions",
     "type": "list:Companion",
-    "offset": 136,
+    "offset": 144,
     "size": 8
    },
    {
     "name": "cgroups",
     "type": "list:CgroupHierarchy",
-    "offset": 144,
+    "offset": 152,
     "size": 8
    },
    {
     "name": "boundingSet",
     "type": "u64",
-    "offset": 152,
+    "offset": 160,
     "size": 8
    },
    {
     "name": "baseFilter",
     "type": "bytes",
-    "offset": 160,
+    "offset": 168,
     "size": 8
    },
    {
     "name": "landlock",
     "type": "list:LandlockRule",
-    "offset": 168,
+    "offset": 176,
     "size": 8
    },
    {
     "name": "landlockRequired",
     "type": "bool",
-    "offset": 176,
+    "offset": 184,
     "size": 4
    },
    {
     "name": "landlockWanted",
     "type": "bool",
-    "offset": 180,
+    "offset": 188,
     "size": 4
    }
   ]

@@ -43,6 +43,7 @@ export function sandboxPlan(more: Partial<SandboxPlan> = {}, entries: readonly F
     network: "private",
     scratchBytes: 64n << 20n,
     scratchInodes: 1000n,
+    scratchPath: "",
     rootReadOnly: true,
     rootKind: "skeleton",
     rootLayers: [],

@@ -15,6 +15,7 @@
 #define EVIDENCE_SIGSYS (1u << 9)
 #define EVIDENCE_SIGNALED (1u << 10)
 #define EVIDENCE_NON_ZERO (1u << 11)
+#define EVIDENCE_DISK_KILL (1u << 12)
 
 enum verdict {
 	VERDICT_SANDBOX_ERROR = 0,
@@ -33,22 +34,22 @@ enum verdict {
 	VERDICT_COUNT = 13,
 };
 
-struct verdict_rule { uint32_t evidence, only_if_failed; };
+struct verdict_rule { uint32_t evidence, only_if_failed, evidence_if_failed; };
 /* In order of precedence; the last has no evidence and always holds. */
 static const struct verdict_rule verdict_rules[VERDICT_COUNT] = {
-	{ EVIDENCE_SANDBOX_ERROR, 0 }, /* sandbox-error */
-	{ EVIDENCE_CANCELLED, 0 }, /* cancelled */
-	{ EVIDENCE_START_FAILED, 0 }, /* start-failed */
-	{ EVIDENCE_OOM_KILL, 0 }, /* memory-limit */
-	{ EVIDENCE_CPU_KILL, 0 }, /* cpu-time-limit */
-	{ EVIDENCE_WALL_KILL, 0 }, /* wall-time-limit */
-	{ EVIDENCE_OUTPUT_KILL, 0 }, /* output-limit */
-	{ EVIDENCE_SCRATCH_FULL, 1 }, /* disk-limit */
-	{ EVIDENCE_PROCESS_LIMIT_HIT, 1 }, /* process-limit */
-	{ EVIDENCE_SIGSYS, 1 }, /* syscall-denied */
-	{ EVIDENCE_SIGNALED, 1 }, /* signaled */
-	{ EVIDENCE_NON_ZERO, 1 }, /* exit-nonzero */
-	{ 0, 0 }, /* ok */
+	{ EVIDENCE_SANDBOX_ERROR, 0, 0 }, /* sandbox-error */
+	{ EVIDENCE_CANCELLED, 0, 0 }, /* cancelled */
+	{ EVIDENCE_START_FAILED, 0, 0 }, /* start-failed */
+	{ EVIDENCE_OOM_KILL, 0, 0 }, /* memory-limit */
+	{ EVIDENCE_CPU_KILL, 0, 0 }, /* cpu-time-limit */
+	{ EVIDENCE_WALL_KILL, 0, 0 }, /* wall-time-limit */
+	{ EVIDENCE_OUTPUT_KILL, 0, 0 }, /* output-limit */
+	{ EVIDENCE_DISK_KILL, 0, EVIDENCE_SCRATCH_FULL }, /* disk-limit */
+	{ EVIDENCE_PROCESS_LIMIT_HIT, 1, 0 }, /* process-limit */
+	{ EVIDENCE_SIGSYS, 1, 0 }, /* syscall-denied */
+	{ EVIDENCE_SIGNALED, 1, 0 }, /* signaled */
+	{ EVIDENCE_NON_ZERO, 1, 0 }, /* exit-nonzero */
+	{ 0, 0, 0 }, /* ok */
 };
 
 #endif

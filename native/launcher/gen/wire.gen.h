@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "d5ccbe12e6c00ce0"
+#define WIRE_TABLE "1258b2b091714157"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -71,7 +71,8 @@ enum stdio_kind {
 enum companion_ready {
 	COMPANION_READY_BYTE = 0,
 	COMPANION_READY_NONE = 1,
-	COMPANION_READY_COUNT = 2,
+	COMPANION_READY_USAGE = 2,
+	COMPANION_READY_COUNT = 3,
 };
 
 enum mechanism {
@@ -312,6 +313,7 @@ struct wire_sandbox_plan {
 	uint32_t network;
 	uint64_t scratch_bytes; /* 0 = no limit */
 	uint64_t scratch_inodes; /* 0 = no limit */
+	struct wire_str scratch_path; /* host folder that takes the place of the scratch tmpfs; its use is what the companion with ready = usage tells. Empty: a tmpfs */
 	uint32_t root_read_only;
 	uint32_t root_kind; /* skeleton: empty, filled by the list below; overlay: kernel overlay of rootLayers; fuse: the same by a companion */
 	struct wire_list root_layers; /* host paths, lowest first; the upper directory is on the scratch tmpfs */
@@ -325,7 +327,7 @@ struct wire_sandbox_plan {
 	uint32_t landlock_required;
 	uint32_t landlock_wanted;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_sandbox_plan) == 184, "layout of SandboxPlan");
+_Static_assert(sizeof(struct wire_sandbox_plan) == 192, "layout of SandboxPlan");
 
 struct wire_rlimit {
 	uint32_t resource; /* RLIMIT_* number */

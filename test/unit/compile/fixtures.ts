@@ -97,6 +97,7 @@ export const facts: HostFacts = {
   },
   directoryRootfs: null,
   layeredRootfs: null,
+  diskScratch: null,
   perfClock: true,
   onlineCpus: [0, 1],
   callerLimits: {

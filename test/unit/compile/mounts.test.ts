@@ -205,7 +205,6 @@ describe("the profile's mounts and the script", () => {
 describe("what is not built yet says so", () => {
   test.each([
     ["a writable root", { rootfs: { kind: "host", writable: true, overlay: "auto" } }, "rootfs.writable"],
-    ["scratch on disk", { scratch: { storage: "disk" } }, "scratch.storage"],
   ] as const)("%s", (_name, change, words) => {
     const error = errorOf(() => compile({ policy: change }));
     expect(error.code).toBe("not-supported");
