@@ -46,7 +46,7 @@ describe("a scratch folder on disk", () => {
       disk: { full: true },
       exitCode: null,
     });
-    expect(report?.disk.usedBytes).toBeGreaterThanOrEqual(20 * 2 ** 20);
+    expect(report?.disk.usedBytes).toBeGreaterThan(5 * 2 ** 20);
   });
 
   able("too many files end the run, wherever they are", async () => {

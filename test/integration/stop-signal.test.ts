@@ -37,7 +37,7 @@ describe("a run that is cancelled", () => {
     });
   });
   able("is killed when it takes longer than the timeout", async () => {
-    const run = await cancelled(["--stop-signal", "SIGTERM", "--stop-timeout", "100ms"], ":", 1);
+    const run = await cancelled(["--stop-signal", "SIGTERM", "--stop-timeout", "2s"], ":", 1);
     expect(run).toMatchObject({ code: 130, stdout: "ready\nbye\n", verdict: "cancelled" });
   });
   able("is killed at the second wish", async () => {
