@@ -181,6 +181,7 @@ export async function build(names = Object.keys(parts)) {
 /** Every file that must be there after a build. */
 export const products = [
   "native/build/belljar-launch",
+  "native/build/belljar-apply",
   "native/seccomp-ts-bindings/build/seccomp.node",
   "dist/belljar.js",
   "dist/command.cjs",

@@ -1,6 +1,6 @@
 // Brings a machine to the point where `npm run demo` and `npm test` work: system packages, npm packages, the build.
 // Plain Node without dependencies, because on a fresh machine there are none. Does nothing, quickly, when all is in place.
-// Usage: node setup.mjs [--for run|check|bench] [--build]
+// Usage: node setup.mjs [--for run|test|check|bench] [--build]
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
@@ -78,6 +78,17 @@ const needs = {
       there: file("/bin/busybox", "/usr/bin/busybox", "/sbin/busybox", "/bin/busybox.static"),
       ...{ apt: "busybox-static", dnf: "busybox", apk: "busybox-static", pacman: "busybox" },
     },
+  ],
+  test: [
+    { what: "zstd", there: file("/usr/bin/zstd"), apt: "zstd", dnf: "zstd", apk: "zstd", pacman: "zstd" },
+    { what: "openssl", there: file("/usr/bin/openssl"), apt: "openssl", dnf: "openssl", apk: "openssl", pacman: "openssl" },
+    {
+      what: "fuse-overlayfs",
+      there: command("fuse-overlayfs"),
+      ...{ apt: "fuse-overlayfs", dnf: "fuse-overlayfs", apk: "fuse-overlayfs", pacman: "fuse-overlayfs" },
+    },
+    { what: "unshare", there: command("unshare"), apt: "util-linux", dnf: "util-linux", apk: "util-linux-misc", pacman: "util-linux" },
+    { what: "tar", there: command("tar"), apt: "tar", dnf: "tar", apk: "tar", pacman: "tar" },
   ],
   check: [
     { what: "clang", there: command("clang"), apt: "clang", dnf: "clang", apk: "clang", pacman: "clang" },

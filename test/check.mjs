@@ -31,7 +31,7 @@ const steps = [
   { name: "types", commands: [[node, "node_modules/typescript/bin/tsc", "--noEmit"]] },
   {
     name: "generated",
-    commands: filesBelow("policy", /^generate\.mjs$/).map((script) => [node, script, "--check"]),
+    commands: ["policy", "cli"].flatMap((room) => filesBelow(room, /^generate\.mjs$/)).map((script) => [node, script, "--check"]),
   },
   { name: "clang-format", commands: [["clang-format", "--dry-run", "-Werror", ...cFiles]] },
   {

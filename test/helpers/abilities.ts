@@ -85,6 +85,7 @@ const probes = {
   },
   subids,
   fuse: () => (can("/dev/fuse", constants.R_OK | constants.W_OK) ? null : "/dev/fuse is not open to this user"),
+  "fuse-overlayfs": program("/usr/bin/fuse-overlayfs"),
   root: () => (process.getuid?.() === 0 ? null : "this is no root"),
   x86_64: () => (process.arch === "x64" ? null : `this is ${process.arch}`),
   aarch64: () => (process.arch === "arm64" ? null : `this is ${process.arch}`),

@@ -112,7 +112,12 @@ describe("any stack of small layers is the tree that the model makes of it", () 
     compare(150, anyTarget, (stack) => stack.mounted("kernel")),
     120_000,
   );
-  needs("userns", "python3", "fuse")(
+  needs(
+    "userns",
+    "python3",
+    "fuse",
+    "fuse-overlayfs",
+  )(
     "as fuse-overlayfs shows",
     compare(60, tameTarget, (stack) => stack.mounted("fuse-overlayfs")),
     120_000,

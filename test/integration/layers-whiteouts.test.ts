@@ -135,7 +135,8 @@ describe("what the layers say is what a mount shows", () => {
   };
   for (const [what, layers] of Object.entries(stacks)) {
     for (const driver of ["kernel", "fuse-overlayfs"] as const) {
-      const abilities = driver === "kernel" ? (["userns", "overlay", "python3"] as const) : (["userns", "fuse", "python3"] as const);
+      const abilities =
+        driver === "kernel" ? (["userns", "overlay", "python3"] as const) : (["userns", "fuse", "fuse-overlayfs", "python3"] as const);
       needs(...abilities)(`${what}: ${driver}`, async () => {
         const stack = await applyStack(layers);
         const said = await stack.tree();

@@ -71,7 +71,7 @@ echo new > etc/motd; busybox cat etc/motd etc/hosts; echo x > /new && busybox ls
 const command = (text: string) => ["/bin/busybox", "sh", "-c", text];
 
 describe.each(["overlay", "fuse"] as const)("a root of layers by %s", (kind) => {
-  const able = kind === "overlay" ? needs("overlay", "busybox") : needs("fuse", "busybox");
+  const able = kind === "overlay" ? needs("overlay", "busybox") : needs("fuse", "fuse-overlayfs", "busybox");
 
   able("merges, changes and forgets; the layers stay as they are", async () => {
     const stack = layers();
