@@ -8,8 +8,6 @@
 #include "sys.h"
 #include "util.h"
 
-#define CLOCK_SLACK_NS (20 * NS_PER_MS) /* rusage counts in ticks on some kernels */
-
 int control_send(const struct run *run, uint32_t kind, const void *payload, uint32_t length)
 {
 	const uint32_t header[2] = { kind, length };
@@ -60,17 +58,19 @@ static bool by_cgroup(const struct run *run, enum limit limit)
 }
 
 /*
- * CPU time of the program: the cgroup's or the perf clock's figure is exact. Otherwise the usage of init and of all that
- * was reaped, less what init and the task used before exec: a lower bound, because children that are never waited for are not in it.
+ * CPU time of the program: the cgroup's or the perf clock's figure is exact. Otherwise, or where a process was seen to leave the
+ * clock, the largest of what is known: the usage of init and of all that was reaped, less what init and the task used before exec,
+ * the samples, and the clock. That is a lower bound, because children that nobody waits for are only in samples.
  */
 static void read_cpu(const struct run *run, struct wire_run_record *record)
 {
 	uint64_t reaped = run->tree_user_ns + run->tree_system_ns, ours = run->init_cpu_ns + run->task.cpu_ns;
+	uint64_t value = 0;
 
 	record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
 	if (!ran(run))
 		return;
-	record->cpu_ns = run_cpu_ns(run);
+	record->cpu_ns = run->off_clock > 1 ? NOT_MEASURED : run_cpu_ns(run);
 	record->cpu_exact = record->cpu_ns != NOT_MEASURED;
 	record->cpu_by = by_cgroup(run, LIMIT_CPU_TIME) ? run->plan.exec->mechanisms[LIMIT_CPU_TIME] : MECHANISM_PERF;
 	reaped = reaped > ours ? reaped - ours : 0;
@@ -81,6 +81,8 @@ static void read_cpu(const struct run *run, struct wire_run_record *record)
 	record->cpu_ns = reaped;
 	if (run->sampled_cpu_ns > record->cpu_ns)
 		record->cpu_ns = run->sampled_cpu_ns;
+	if (run->clock >= 0 && read(run->clock, &value, sizeof(value)) == sizeof(value) && value > record->cpu_ns)
+		record->cpu_ns = value;
 	record->cpu_by = MECHANISM_SUPERVISOR;
 }
 
@@ -180,8 +182,9 @@ static void fill(struct run *run, struct wire_run_record *record)
 	record->stdout_truncated = run->pumps[1].truncated;
 	record->stderr_truncated = run->pumps[2].truncated;
 	memcpy(record->mechanisms, run->plan.exec->mechanisms, sizeof(record->mechanisms));
-	/* A perf clock that this host refused: the truth is what took its place. */
-	if (record->mechanisms[LIMIT_CPU_TIME] == MECHANISM_PERF && run->clock < 0)
+	/* A perf clock that this host refused, or that the program got rid of: the truth is what took its place. */
+	if (record->mechanisms[LIMIT_CPU_TIME] == MECHANISM_PERF &&
+	    (run->clock < 0 || (ran(run) && !record->cpu_exact)))
 		record->mechanisms[LIMIT_CPU_TIME] = MECHANISM_SUPERVISOR;
 }
 

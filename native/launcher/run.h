@@ -120,7 +120,9 @@ struct run {
 	uint64_t next_sample_ns, next_cpu_ns;
 	uint64_t base_bytes, base_inodes, init_cpu_ns;
 	uint64_t tree_user_ns, tree_system_ns; /* rusage of init and all it reaped */
-	uint64_t sampled_memory_peak, sampled_processes_peak, sampled_cpu_ns;
+	uint64_t sampled_memory_peak, sampled_processes_peak;
+	uint64_t sampled_cpu_ns, lost_cpu_ns, missing_cpu_ns; /* see sample_cpu */
+	unsigned int low_totals, off_clock;		      /* samples */
 	uint64_t tree_max_rss;
 	bool has_samples;
 	uint64_t oom_kills;
@@ -149,7 +151,8 @@ void launch_companions_ready(struct run *run);
 
 /* supervise.c */
 void supervise(struct run *run);
-/* CPU time of the program's tree so far by the plan's mechanism; NOT_MEASURED where there is none. */
+#define CLOCK_SLACK_NS (20 * NS_PER_MS) /* other figures come in ticks, and hold a little of what was before exec */
+/* CPU time of the program's tree so far by the plan's mechanism; NOT_MEASURED where there is none, or it was tampered with. */
 uint64_t run_cpu_ns(const struct run *run);
 
 /* pump.c */
@@ -185,13 +188,16 @@ uint32_t cgroups_remove(struct run *run);
 /* sample.c: the tree below init, seen through the host's /proc. */
 struct sample {
 	uint64_t memory_bytes, processes, cpu_ns;
-	bool certain; /* nothing in memory_bytes is counted twice */
+	bool certain;	/* nothing in memory_bytes is counted twice */
+	bool off_clock; /* a process was seen that the perf clock does not count any more */
 };
 /*
  * One walk. The memory figure is cheap and may count shared pages more than once; when it is above `doubt` the walk is
  * repeated with proportional shares, which cost more and are right.
  */
 int sample_tree(const struct run *run, uint64_t doubt, struct sample *ret_sample);
+/* Adds a sample's CPU time to what is known of the run. */
+void sample_cpu(struct run *run, const struct sample *sample);
 
 /* files.c */
 int files_open_in(struct run *run);

@@ -14,7 +14,7 @@
 #include "util.h"
 
 #define SAMPLE_NS	      (5 * NS_PER_MS)  /* memory without a cgroup */
-#define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup */
+#define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup; the tree beside a perf clock */
 #define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
 #define DRAIN_AFTER_KILL_NS   (5 * NS_PER_S) /* without any progress */
 #define EVIDENCE_KILLED \
@@ -119,7 +119,9 @@ uint64_t run_cpu_ns(const struct run *run)
 
 	if (asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP2) || asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP1))
 		return cgroups_cpu_ns(run);
-	if (run->clock >= 0 && read(run->clock, &value, sizeof(value)) == sizeof(value))
+	/* A clock that shows less than what was seen has been taken off by some process. */
+	if (run->clock >= 0 && read(run->clock, &value, sizeof(value)) == sizeof(value) &&
+	    value + CLOCK_SLACK_NS >= run->sampled_cpu_ns)
 		return value;
 	return NOT_MEASURED;
 }
@@ -145,7 +147,7 @@ static void check_cpu(struct run *run, uint64_t now)
 static void check_sample(struct run *run, uint64_t now)
 {
 	const struct wire_exec_plan *exec = run->plan.exec;
-	bool cpu_by_sample = exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED;
+	bool cpu_by_sample = exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED, often;
 	struct sample sample;
 
 	run->next_sample_ns = 0;
@@ -155,9 +157,10 @@ static void check_sample(struct run *run, uint64_t now)
 		if (run->oom_kills != NOT_MEASURED && run->oom_kills > 0)
 			run_end(run, EVIDENCE_OOM_KILL);
 	}
-	if (!asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && !cpu_by_sample)
+	often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) || cpu_by_sample;
+	if (!often && run->clock < 0)
 		return;
-	run->next_sample_ns = now + SAMPLE_NS;
+	run->next_sample_ns = now + (often ? SAMPLE_NS : COUNTER_NS);
 	/* Exact walks take at most a tenth of the time. */
 	if (sample_tree(run, now >= run->next_certain_ns ? run->sampled_memory_peak : UINT64_MAX, &sample) < 0)
 		return;
@@ -167,13 +170,12 @@ static void check_sample(struct run *run, uint64_t now)
 		run->sampled_memory_peak = sample.memory_bytes;
 	if (sample.processes > run->sampled_processes_peak)
 		run->sampled_processes_peak = sample.processes;
-	if (sample.cpu_ns > run->sampled_cpu_ns)
-		run->sampled_cpu_ns = sample.cpu_ns;
-	run->has_samples = true;
+	sample_cpu(run, &sample);
+	run->has_samples |= often;
 	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes &&
 	    run->sampled_memory_peak > exec->memory_bytes)
 		run_end(run, EVIDENCE_OOM_KILL);
-	if (cpu_by_sample && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
+	if (exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
 		run_end(run, EVIDENCE_CPU_KILL);
 }
 

@@ -31,19 +31,42 @@ needs("userns")("starves process 1 by its scheduling, stops the CPU clock", asyn
   }
 });
 
-needs("userns", "perf")("takes the CPU clock off itself by executing what it may not read", async () => {
+const withoutCgroup = (): { readonly XDG_CONFIG_HOME: string } => {
   const home = tempDir("config");
   mkdirSync(join(home, "belljar"));
   writeFileSync(join(home, "belljar/config.json"), JSON.stringify({ cgroup: { use: "none" } }), { mode: 0o600 });
-  const spin = async (mode: string) => {
-    const script = `cp ${attackDir}/behave /work/spin && chmod ${mode} /work/spin && exec /work/spin spin 20000`;
-    const run = ["run", ...volumeOf("behave"), "--cpu-time", "300ms", "--wall-time", "15s", "--", "sh", "-c", script];
-    return (await belljar(run, { env: { XDG_CONFIG_HOME: home } })).report;
-  };
-  const control = await spin("0755");
-  expect(control).toMatchObject({ verdict: "cpu-time-limit", enforcement: { cpuTime: "perf" }, time: { cpuExact: true } });
-  const report = await spin("0111");
-  // The kernel has taken the clock away: the time is no longer exact, and the whole seconds of a resource limit end it.
-  expect(report).toMatchObject({ verdict: "cpu-time-limit", exitCode: null, signal: null, time: { cpuExact: false } });
-  expect(report?.time.cpuMs).toBeLessThan(3500);
+  return { XDG_CONFIG_HOME: home };
+};
+
+/** Executes a copy of a busy program that has this mode. The limit is 300 ms. */
+async function spin(mode: string, ...how: readonly string[]) {
+  const script = `cp ${attackDir}/behave /work/spin && chmod ${mode} /work/spin && exec /work/spin ${how.join(" ")}`;
+  const run = ["run", ...volumeOf("behave"), "--cpu-time", "300ms", "--wall-time", "15s", "--", "sh", "-c", script];
+  const { report } = await belljar(run, { env: withoutCgroup() });
+  return report;
+}
+
+// Behind the clock there is a resource limit of whole seconds for each process: it never ends those that hand on to a child in time.
+for (const how of [["spin", "20000"], ...["waited", "disowned", "orphans"].map((name) => ["spin-children", name, "200", "100"])])
+  needs("userns", "perf")(`takes the CPU clock off itself by executing what it may not read: ${how.slice(0, 2).join(" ")}`, async () => {
+    const control = await spin("0755", ...how);
+    expect(control).toMatchObject({ verdict: "cpu-time-limit", enforcement: { cpuTime: "perf" }, time: { cpuExact: true } });
+    const report = await spin("0111", ...how);
+    // The kernel has taken the clock away. What samples show ends the run, and no figure is called exact.
+    expect(report).toMatchObject({
+      verdict: "cpu-time-limit",
+      exitCode: null,
+      signal: null,
+      enforcement: { cpuTime: "supervisor" },
+      time: { cpuExact: false },
+    });
+    expect(report?.time.cpuMs).toBeGreaterThanOrEqual(300);
+    expect(report?.time.cpuMs).toBeLessThan(3500);
+  });
+
+needs("userns", "perf")("is too short-lived for samples of its CPU time: what is lost is not called exact", async () => {
+  const control = await spin("0755", "spin-children", "disowned", "4", "30");
+  expect(control).toMatchObject({ verdict: "ok", time: { cpuExact: true } });
+  expect(control?.time.cpuMs).toBeGreaterThanOrEqual(120);
+  expect(await spin("0111", "spin-children", "disowned", "4", "30")).toMatchObject({ time: { cpuExact: false } });
 });

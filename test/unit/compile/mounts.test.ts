@@ -203,13 +203,14 @@ describe("the profile's mounts and the script", () => {
 });
 
 describe("what is not built yet says so", () => {
-  test.each([
-    ["a writable root", { rootfs: { kind: "host", writable: true, overlay: "auto" } }, "rootfs.writable"],
-  ] as const)("%s", (_name, change, words) => {
-    const error = errorOf(() => compile({ policy: change }));
-    expect(error.code).toBe("not-supported");
-    expect(error.message).toContain(words);
-  });
+  test.each([["a writable root", { rootfs: { kind: "host", writable: true, overlay: "auto" } }, "rootfs.writable"]] as const)(
+    "%s",
+    (_name, change, words) => {
+      const error = errorOf(() => compile({ policy: change }));
+      expect(error.code).toBe("not-supported");
+      expect(error.message).toContain(words);
+    },
+  );
   test("facts that were not probed are our own mistake", () => {
     expect(errorOf(() => compile({ facts: { ...facts, hostRootfs: null } })).code).toBe("internal");
   });
