@@ -15,7 +15,7 @@ import { writeStdout } from "../output/streams.ts";
 import { printable } from "../output/terminal.ts";
 
 export interface Removed {
-  readonly kind: "cgroup" | "run-folder" | "scratch-folder" | "temporary-file";
+  readonly kind: "cgroup" | "run-folder" | "scratch-folder" | "temporary-file" | "store-session";
   readonly path: string;
   readonly why: string;
   /** Processes that were still in it. */
@@ -102,6 +102,13 @@ function staleParts(uid: number): readonly Removed[] {
   );
 }
 
+/** What killed processes were doing in the image store: layers of runs that they held, images that were not finished. */
+async function staleStoreSessions(): Promise<readonly Removed[]> {
+  const { sweepStore } = await import("../image/store-sweep.ts");
+  const removed = await sweepStore();
+  return removed.map(({ path, problem }) => ({ kind: "store-session", path, why: "its process is gone", killed: 0, error: problem }));
+}
+
 const plural = (count: number): string => (count === 1 ? "process" : "processes");
 
 function lineOf({ kind, path, why, killed, error }: Removed): string {
@@ -116,7 +123,13 @@ function lineOf({ kind, path, why, killed, error }: Removed): string {
 export async function gcCommand({ json, runAs }: { readonly json: boolean; readonly runAs?: string }): Promise<number> {
   becomeOrdinary({ runAs, configured: loadConfig().runAs, workingDirectory: "any" });
   const uid = process.getuid?.() ?? 0;
-  const removed = [...(await staleCgroups(uid)), ...staleRunFolders(uid), ...(await staleScratchFolders(uid)), ...staleParts(uid)];
+  const removed = [
+    ...(await staleCgroups(uid)),
+    ...staleRunFolders(uid),
+    ...(await staleScratchFolders(uid)),
+    ...staleParts(uid),
+    ...(await staleStoreSessions()),
+  ];
   if (json) await writeStdout(factsDocument({ schemaVersion: 1, removed }));
   else await writeStdout(removed.length === 0 ? "nothing was left\n" : `${removed.map(lineOf).join("\n")}\n`);
   return removed.every((one) => one.error === null) ? 0 : 1;

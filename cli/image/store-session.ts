@@ -144,20 +144,26 @@ async function salvageParts(paths: StorePaths, session: string): Promise<void> {
 export interface Swept {
   /** Of dead processes. */
   readonly sessions: number;
-  /** Why something could not be removed. */
+  /** Each session, and each thing that somebody before could not remove, with the reason why it is still on the disk. */
+  readonly removed: readonly { readonly path: string; readonly problem: string | null }[];
+  /** The reasons, each once. */
   readonly problems: readonly string[];
 }
 
 /** Removes what dead processes have left, but for parts of blobs. */
 export async function sweepSessions(paths: StorePaths): Promise<Swept> {
   const dead = await deadSessions(paths);
-  const problems: (string | null)[] = [];
+  const removed: Swept["removed"][number][] = [];
   for (const path of dead) {
     await salvageParts(paths, path);
-    problems.push(await discard(paths, path));
+    removed.push({ path, problem: await discard(paths, path) });
   }
-  for (const name of await readdir(paths.trash)) problems.push(await discard(paths, join(paths.trash, name)));
-  return { sessions: dead.length, problems: [...new Set(problems.filter((problem) => problem !== null))] };
+  for (const name of await readdir(paths.trash)) {
+    const path = join(paths.trash, name);
+    removed.push({ path, problem: await discard(paths, path) });
+  }
+  const problems = removed.flatMap(({ problem }) => (problem === null ? [] : [problem]));
+  return { sessions: dead.length, removed, problems: [...new Set(problems)] };
 }
 
 /** What live sessions hold. Only while `pruning` is there does this say anything about sessions to come. */

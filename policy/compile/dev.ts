@@ -20,16 +20,16 @@ interface DevInput {
 
 /**
  * A /dev of our own. The nodes are the host's, so their mounts are read-only: devices can be written all the same, but the
- * program cannot touch the host's time stamps of /dev/null, which is writable for everybody.
+ * program cannot touch the host's time stamps of /dev/null, which is writable for everybody. On the skeleton /dev is read-only with the
+ * root; over a read-only image it is made so, before the file systems in it that programs do write to.
  */
 export function devEntries({ layered, writable }: DevInput): readonly FsEntry[] {
   return [
     layered ? scratch("/dev", { name: "dev", mode: 0o755 }) : directory("/dev"),
     ...nodes.map((name) => bind(`/dev/${name}`, { source: `/dev/${name}`, flags: ["readOnly", "deviceNodes", "sourceIsFile"] })),
-    devpts(),
     ...links.map(([name, text]) => symlink(`/dev/${name}`, text)),
+    ...(layered && !writable ? [directory("/dev/pts"), directory("/dev/shm"), readOnly("/dev")] : []),
+    devpts(),
     scratch("/dev/shm", { name: "shm", mode: 0o1777 }),
-    // On the skeleton it is read-only with the root.
-    ...(layered && !writable ? [readOnly("/dev")] : []),
   ];
 }

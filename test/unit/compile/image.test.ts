@@ -31,6 +31,21 @@ const sandboxOf = (
     request: requestChange,
   }).plan.sandbox;
 
+describe("the /dev of an image", () => {
+  const targets = (writable: boolean) =>
+    sandboxOf({}, { rootfs: { ...rootfs, writable } })
+      .filesystem.filter(({ target }) => target.startsWith("/dev"))
+      .map(({ kind, target }) => `${kind} ${target}`);
+  test("is read-only with the root, but not what programs write to in it", () => {
+    const all = targets(false);
+    const sealed = all.indexOf("readOnly /dev");
+    expect(all[0]).toBe("scratch /dev");
+    expect(sealed).toBeGreaterThan(0);
+    expect(all.slice(sealed + 1)).toEqual(["devpts /dev/pts", "scratch /dev/shm"]);
+  });
+  test("is writable with the root", () => expect(targets(true)).not.toContain("readOnly /dev"));
+});
+
 describe("the command of an image", () => {
   test.each([
     [[], null, ["/entry", "-x", "serve"]],

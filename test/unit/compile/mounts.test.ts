@@ -35,12 +35,12 @@ describe("on the host's /usr", () => {
       ...["null", "zero", "full", "random", "urandom", "tty"].map(
         (name) => `bind /dev/${name} /dev/${name} readOnly+deviceNodes+sourceIsFile`,
       ),
-      "devpts /dev/pts",
       "symlink /dev/ptmx pts/ptmx",
       "symlink /dev/fd /proc/self/fd",
       "symlink /dev/stdin /proc/self/fd/0",
       "symlink /dev/stdout /proc/self/fd/1",
       "symlink /dev/stderr /proc/self/fd/2",
+      "devpts /dev/pts",
       "scratch /dev/shm shm",
       "scratch /tmp tmp",
       "scratch /work work ownedByProgram",
