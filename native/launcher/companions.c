@@ -2,13 +2,14 @@
 /*
  * Companions: helper programs of the sandbox, such as a FUSE server. Started here, outside the pid namespace (the program
  * can neither see nor signal them), in the sandbox's user, mount and network namespaces as the plan says, with only the
- * ambient capabilities it names. init waits meanwhile. Their death while the program runs is a sandbox-error, and they
+ * ambient capabilities it names, by Landlock kept to the paths it serves, and filtered: what it reads is a stranger's. init waits meanwhile. Their death while the program runs is a sandbox-error, and they
  * never outlive the run: SIGKILL with the launcher's death, SIGKILL at the end.
  */
 #include <linux/capability.h>
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include "init.h"
 #include "run.h"
 #include "sys.h"
 #include "util.h"
@@ -98,6 +99,9 @@ static _Noreturn void become(const struct run *run, uint32_t index, const struct
 		r = sys_close_range(keep_fuse ? FUSE_FD + 1 : READY_FD + 1, ~0u, 0);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	/* With no_new_privs set; what is open stays open. */
+	if (r == 0)
+		r = landlock_companion(&run->plan, companion->landlock);
 	if (r == 0 && companion->filter.len)
 		r = sys_seccomp_install(plan_bytes(part, companion->filter), companion->filter.len);
 	if (r == 0)

@@ -45,4 +45,7 @@ _Noreturn void task_main(struct init *init);
 /* Restricts the calling task by the plan's rules; *ret_abi = ABI in force or 0. */
 int landlock_restrict(const struct plan *plan, uint32_t *ret_abi, uint32_t *ret_index);
 
+/* The same for a companion, by rules of its own; where the kernel has no Landlock, nothing, unless the plan requires it. */
+int landlock_companion(const struct plan *plan, struct wire_list rules);
+
 #endif

@@ -2,6 +2,7 @@
 import { BelljarError } from "../errors.ts";
 import type { ResolvedMount, ResolvedPolicy } from "../profile/types.ts";
 import type { FsEntry, FsFlag } from "../wire/wire.gen.ts";
+import type { Confinement } from "./companions.ts";
 import { devEntries } from "./dev.ts";
 import { bind, bindFile, ensureDirectory, mask, readOnly, scratch, tmpfs } from "./entries.ts";
 import { procEntries, sysEntries } from "./kernel-fs.ts";
@@ -15,6 +16,7 @@ export interface MountInput {
   readonly request: RunRequest;
   readonly uid: number;
   readonly gid: number;
+  readonly confinement: Confinement;
 }
 
 export interface CompiledMounts extends Omit<CompiledRoot, "entries"> {
@@ -25,8 +27,8 @@ export interface CompiledMounts extends Omit<CompiledRoot, "entries"> {
  * Order matters: what comes later covers what came before, and mount points can be made only where the launcher's own
  * skeleton is, not inside a tree of the host's.
  */
-export function compileMounts({ policy, facts, request, uid, gid }: MountInput): CompiledMounts {
-  const { entries, ...root } = compileRoot({ policy, facts, uid, gid });
+export function compileMounts({ policy, facts, request, uid, gid, confinement }: MountInput): CompiledMounts {
+  const { entries, ...root } = compileRoot({ policy, facts, uid, gid, confinement });
   const filesystem = [
     ...entries,
     ...procEntries(policy.proc),

@@ -2,6 +2,7 @@
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
 import type { FsEntry, SandboxPlan } from "../wire/wire.gen.ts";
+import type { Confinement } from "./companions.ts";
 import { bindFile, bindTree, directory, scratch, symlink } from "./entries.ts";
 import { etcEntries } from "./etc.ts";
 import { compileLayers } from "./layers.ts";
@@ -13,6 +14,7 @@ interface RootfsInput {
   readonly facts: HostFacts;
   readonly uid: number;
   readonly gid: number;
+  readonly confinement: Confinement;
 }
 
 export interface CompiledRoot extends Pick<SandboxPlan, "rootKind" | "rootLayers" | "rootReadOnly" | "companions"> {
@@ -26,7 +28,7 @@ export function isLayered({ rootfs }: Pick<ResolvedPolicy, "rootfs">): boolean {
 }
 
 /** Throws BelljarError `not-supported` for what this version cannot do, `rootfs-invalid` for a directory that is no rootfs. */
-export function compileRoot({ policy, facts, uid, gid }: RootfsInput): CompiledRoot {
+export function compileRoot({ policy, facts, uid, gid, confinement }: RootfsInput): CompiledRoot {
   const { rootfs } = policy;
   if (rootfs.kind === "host" && rootfs.writable)
     throw new BelljarError(
@@ -37,11 +39,7 @@ export function compileRoot({ policy, facts, uid, gid }: RootfsInput): CompiledR
   const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
   if (isLayered(policy)) {
     if (facts.layeredRootfs === null) throw unread("the layers were not read");
-    return compileLayers(facts.layeredRootfs, {
-      writable: rootfs.writable,
-      hostname: policy.process.hostname,
-      network: policy.network.mode,
-    });
+    return compileLayers(facts.layeredRootfs, { writable: rootfs.writable, hostname: policy.process.hostname, confinement });
   }
   const skeleton = { rootKind: "skeleton", rootLayers: [], rootReadOnly: true, companions: [] } as const;
   if (rootfs.kind === "directory") {

@@ -1,8 +1,9 @@
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
-import type { Companion, Namespace, SandboxPlan } from "../wire/wire.gen.ts";
+import type { Namespace, SandboxPlan } from "../wire/wire.gen.ts";
 import { capabilityBits } from "./capabilities.ts";
 import type { CgroupPlan } from "./cgroup.ts";
+import { type CompanionInput, type Confinement, companion } from "./companions.ts";
 import { hostFactsDigest } from "./facts-digest.ts";
 import type { CompiledIds } from "./ids.ts";
 import { compileLandlock } from "./landlock.ts";
@@ -26,34 +27,40 @@ function namespaces(policy: ResolvedPolicy): readonly Namespace[] {
 }
 
 /** To look everywhere, whatever its mode. */
-const countCapabilities = capabilityBits(["CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"]);
+const countCapabilities = ["CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE"];
 const countDeadlineMs = 10_000;
+
+interface ScratchInput {
+  readonly facts: HostFacts;
+  readonly companions: SandboxPlan["companions"];
+  readonly confinement: Confinement;
+}
 
 /** A folder has no limit of its own: a companion counts what is in it, and goes before the others, which may take long to be ready. */
 function scratchOf(
   { scratch }: ResolvedPolicy,
-  { facts, companions }: { readonly facts: HostFacts; readonly companions: SandboxPlan["companions"] },
+  { facts, companions, confinement }: ScratchInput,
 ): Pick<SandboxPlan, "scratchPath" | "companions"> {
   if (scratch.storage === "memory") return { scratchPath: "", companions };
   if (facts.diskScratch === null) throw new BelljarError("internal", "compiling the plan: there is no scratch folder");
   const { path, apply } = facts.diskScratch;
-  const counter: Companion = {
+  const counter: CompanionInput = {
     argv: [apply, "usage", path],
-    namespaces: ["user", "mount"],
-    ambientCapabilities: countCapabilities,
+    capabilities: countCapabilities,
     ready: "usage",
     deadlineMs: countDeadlineMs,
-    filter: new Uint8Array(),
-    fuse: false,
+    reads: [path],
+    writes: [],
   };
-  return { scratchPath: path, companions: [counter, ...companions] };
+  return { scratchPath: path, companions: [companion(counter, confinement), ...companions] };
 }
 
 /** What exists before any program is known. */
 export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
   if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
   const { initUid: _initUid, programIsCaller: _programIsCaller, ...idFields } = ids;
-  const { filesystem, ...root } = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid });
+  const confinement = { filter: baseFilter, network: policy.network.mode };
+  const { filesystem, ...root } = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid, confinement });
   return {
     runId: request.runId,
     hostFactsDigest: hostFactsDigest(facts),
@@ -66,7 +73,7 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     scratchBytes: BigInt(Math.ceil((policy.limits.disk ?? 0) / facts.pageSize) * facts.pageSize),
     scratchInodes: BigInt(policy.limits.inodes ?? 0),
     ...root,
-    ...scratchOf(policy, { facts, companions: root.companions }),
+    ...scratchOf(policy, { facts, companions: root.companions, confinement }),
     workPath,
     filesystem,
     cgroups: cgroups.hierarchies,

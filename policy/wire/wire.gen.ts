@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "1258b2b091714157";
+export const wireTable = "91787e3f269db61f";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -429,7 +429,7 @@ export interface IdMap {
 export interface FsEntry {
   readonly kind: FsKind;
   readonly flags: readonly FsFlag[];
-  /** sandbox path */
+  /** path where the restricted task stands */
   readonly target: string;
   /** bind: host path; scratch: name of the sub-folder; symlink: the link's text */
   readonly source: string;
@@ -461,6 +461,8 @@ export interface Companion {
   readonly filter: Uint8Array;
   /** gets the FUSE connection of the root as descriptor 4 */
   readonly fuse: boolean;
+  /** all that it may reach, as paths where it stands; empty = not restricted */
+  readonly landlock: readonly LandlockRule[];
 }
 
 export interface LandlockRule {
@@ -763,7 +765,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "Companion": {
-  "size": 48,
+  "size": 56,
   "fields": [
    {
     "name": "argv",
@@ -807,6 +809,12 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "type": "bool",
     "offset": 40,
     "size": 4
+   },
+   {
+    "name": "landlock",
+    "type": "list:LandlockRule",
+    "offset": 44,
+    "size": 8
    }
   ]
  },

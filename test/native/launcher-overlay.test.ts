@@ -56,6 +56,7 @@ function image(kind: "overlay" | "fuse", rootLayers: readonly string[], more: Pa
               deadlineMs: 5000,
               filter: new Uint8Array(),
               fuse: true,
+              landlock: [],
             },
           ],
     ...more,

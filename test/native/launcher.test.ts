@@ -1,6 +1,8 @@
 import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import type { LandlockRule } from "../../policy/wire/wire.gen.ts";
+import { needs } from "../helpers/abilities.ts";
 import { fixtureProgram } from "../helpers/compile.ts";
 import { until, within } from "../helpers/deadline.ts";
 import { bind, encodePlan, entry, execPlan, launch, launchBytes, sandboxPlan } from "../helpers/launcher.ts";
@@ -298,6 +300,7 @@ describe("companions", () => {
           deadlineMs: 5000,
           filter: new Uint8Array(),
           fuse: false,
+          landlock: [],
         },
       ],
     });
@@ -320,6 +323,54 @@ describe("companions", () => {
     expect(existsSync(`/proc/${facts["pid_number"]}`)).toBe(false);
   });
 
+  // What a helper that a stranger's layers or requests took over would try: the caller's files, and what is not its own to write.
+  const helper = (landlock: LandlockRule[], tries: string) =>
+    sandboxPlan({
+      companions: [
+        {
+          argv: ["/usr/bin/python3", "-I", "-S", "-c", `import os, time\n${tries}\nos.write(3, b"x")\ntime.sleep(30)`],
+          namespaces: ["user", "mount"],
+          ambientCapabilities: 1n << 1n, // CAP_DAC_OVERRIDE
+          ready: "byte",
+          deadlineMs: 10_000,
+          filter: new Uint8Array(),
+          fuse: false,
+          landlock,
+        },
+      ],
+    });
+  for (const confined of [false, true]) {
+    needs("landlock", "python3")(
+      `a helper that is taken over reaches ${confined ? "its own paths only" : "everything, where it is not confined"}`,
+      async () => {
+        const dir = tempDir();
+        const [canary, own] = [join(dir, "canary"), join(dir, "own")];
+        writeFileSync(canary, "secret");
+        mkdirSync(own);
+        const attempt = (name: string, code: string) =>
+          `try:\n  ${code}\n  r = "done"\nexcept OSError as e:\n  r = os.strerror(e.errno)\nopen(${JSON.stringify(own)} + "/${name}", "w").write(r)`;
+        const tries = [
+          attempt("read", `open(${JSON.stringify(canary)}).read()`),
+          attempt("write", `open(${JSON.stringify(canary)}, "w").write("overwritten")`),
+          attempt("make", `os.mkdir(${JSON.stringify(join(dir, "made"))})`),
+          attempt("list", `os.listdir(${JSON.stringify(dir)})`),
+        ].join("\n");
+        const read = 0b1101n;
+        const rules = [
+          ...["/usr", "/bin", "/lib", "/lib64", "/etc/ld.so.cache"].map((path) => ({ path, access: read, optional: true })),
+          { path: own, access: (1n << 16n) - 1n, optional: false },
+        ];
+        const { verdict } = await launch(helper(confined ? rules : [], tries), execPlan(["true"]));
+        const came = (name: string) => readFileSync(join(own, name), "utf8");
+        expect(verdict).toBe("ok");
+        const expected = confined ? "Permission denied" : "done";
+        expect([came("read"), came("write"), came("make"), came("list")]).toEqual([expected, expected, expected, expected]);
+        expect(readFileSync(canary, "utf8")).toBe(confined ? "secret" : "overwritten");
+        expect(existsSync(join(dir, "made"))).toBe(!confined);
+      },
+    );
+  }
+
   test("one that dies while the program runs is a sandbox-error", async () => {
     const { verdict, record } = await launch(plan(join(tempDir(), "facts"), "die"), execPlan(["sleep", "20"]));
     expect(verdict).toBe("sandbox-error");
@@ -337,6 +388,7 @@ describe("companions", () => {
           deadlineMs: 5000,
           filter: new Uint8Array(),
           fuse: false,
+          landlock: [],
         },
       ],
     });
@@ -355,6 +407,7 @@ describe("companions", () => {
           deadlineMs: 200,
           filter: new Uint8Array(),
           fuse: false,
+          landlock: [],
         },
       ],
     });

@@ -32,6 +32,7 @@ static const struct wire_field wire_fields_companion[] = {
 	{ 28, WIRE_U32, WIRE_ANY, 0, 0, 1, UINT32_MAX, 0 }, /* deadline_ms */
 	{ 32, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* filter */
 	{ 40, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* fuse */
+	{ 44, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
 };
 static const struct wire_field wire_fields_text[] = {
 	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* text */
@@ -131,7 +132,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
 	{ wire_fields_fs_entry, 8, 56 },
 	{ wire_fields_cgroup_hierarchy, 3, 24 },
-	{ wire_fields_companion, 7, 48 },
+	{ wire_fields_companion, 8, 56 },
 	{ wire_fields_text, 1, 8 },
 	{ wire_fields_number, 1, 8 },
 	{ wire_fields_landlock_rule, 3, 24 },

@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "1258b2b091714157"
+#define WIRE_TABLE "91787e3f269db61f"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -245,7 +245,7 @@ _Static_assert(sizeof(struct wire_id_map) == 16, "layout of IdMap");
 struct wire_fs_entry {
 	uint32_t kind;
 	uint32_t flags;
-	struct wire_str target; /* sandbox path */
+	struct wire_str target; /* path where the restricted task stands */
 	struct wire_str source; /* bind: host path; scratch: name of the sub-folder; symlink: the link's text */
 	struct wire_bytes content; /* file: its bytes */
 	uint32_t mode;
@@ -272,9 +272,10 @@ struct wire_companion {
 	uint32_t deadline_ms;
 	struct wire_bytes filter;
 	uint32_t fuse; /* gets the FUSE connection of the root as descriptor 4 */
+	struct wire_list landlock; /* all that it may reach, as paths where it stands; empty = not restricted */
 	uint32_t pad1;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_companion) == 48, "layout of Companion");
+_Static_assert(sizeof(struct wire_companion) == 56, "layout of Companion");
 
 struct wire_text {
 	struct wire_str text;
