@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { applyImage, imageCommand } from "../../../policy/compile/image.ts";
 import type { ImageConfig, ImageFacts, LayeredRootfsFacts, RunRequest } from "../../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../../policy/profile/types.ts";
-import { compile, errorOf, facts, policy, request } from "./fixtures.ts";
+import { compile, errorOf, facts, filters, policy, request } from "./fixtures.ts";
 
 const config: ImageConfig = {
   entrypoint: ["/entry", "-x"],
@@ -108,7 +108,15 @@ describe("a root of layers", () => {
   test("by fuse-overlayfs, highest layer first", () => {
     const { rootKind, companions } = sandboxOf({ driver: "fuse-overlayfs" });
     expect(rootKind).toBe("fuse");
-    expect(companions).toMatchObject([{ namespaces: ["user", "mount"], fuse: true }]);
+    expect(companions).toMatchObject([{ namespaces: ["user", "mount", "network"], fuse: true, filter: filters.base }]);
+    // It may read the layers and write where the upper directory is, and nothing else of the host's but programs.
+    const access = (path: string) => companions[0]?.landlock.find((rule) => rule.path === path)?.access;
+    expect([access("/store/a"), access("/sys/parts"), access("/"), access("/home")]).toEqual([
+      0b1101n,
+      (1n << 16n) - 1n,
+      undefined,
+      undefined,
+    ]);
     expect(companions[0]?.argv[3]).toBe(
       "lowerdir=/sys/parts/layers/1:/sys/parts/layers/0,upperdir=/sys/parts/upper,workdir=/sys/parts/overlay",
     );
