@@ -8,8 +8,8 @@ import { join } from "node:path";
  */
 const magic = Buffer.from("BJFILTR1", "latin1");
 const digestBytes = 32;
-/** Two filters, and the kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS). */
-const maxBytes = 2 * 4096 * 8 + 64;
+/** Four filters, of which the kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS), and words about their rules. */
+const maxBytes = 4 * 4096 * 8 + 512 * 1024;
 
 const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
 

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
+import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "../../policy/seccomp/audit-types.ts";
 import { filterKey } from "../../policy/seccomp/key.ts";
 import { baseRuleSet } from "../../policy/seccomp/rule-sets.ts";
 import { cacheHome } from "../host/cache-home.ts";
@@ -10,10 +11,22 @@ import { readCached, writeCached } from "./filter-cache.ts";
 export interface Filters {
   readonly base: Uint8Array;
   readonly profile: Uint8Array;
+  /** What takes their place where calls are audited; null where the profile does not ask for it. */
+  readonly audit: AuditFilters | null;
   /** `sha256:…` of the profile's filter. */
   readonly digest: string;
   readonly warnings: readonly string[];
 }
+
+export interface FilterOptions {
+  readonly arch: Arch;
+  /** Instead of what the profile says. */
+  readonly purpose?: AuditPurpose;
+  readonly folder?: string | null;
+}
+
+/** Raised whenever the audit filters of an unchanged profile change, or the form of what is kept. */
+const keptVersion = 1;
 
 /** The cache's folder, or null where the user has none. */
 function filterFolder(): string | null {
@@ -27,32 +40,66 @@ export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
   return { arch, seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
 }
 
-/** Both filters in one file: the length of the first, then both. */
-function pack(base: Uint8Array, profile: Uint8Array): Uint8Array {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(base.length);
-  return Buffer.concat([length, base, profile]);
+type KeptFilters = Pick<Filters, "base" | "profile" | "audit">;
+
+/** What of the audit filters is no bytes; masks as text, which JSON has no other word for. */
+interface KeptWords {
+  readonly slots: readonly AuditSlot[];
+  readonly arguments: readonly (Omit<AuditArgument, "mask"> & { readonly mask: string })[];
 }
 
-function unpack(packed: Uint8Array): { readonly base: Uint8Array; readonly profile: Uint8Array } {
-  const end = 4 + Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength).readUInt32LE(0);
-  return { base: packed.slice(4, end), profile: packed.slice(end) };
+/** All in one file: parts, each after its length. */
+function pack({ base, profile, audit }: KeptFilters): Uint8Array {
+  const words: KeptWords | null = audit && {
+    slots: audit.slots,
+    arguments: audit.arguments.map((one) => ({ ...one, mask: String(one.mask) })),
+  };
+  const parts = [base, profile, ...(audit === null ? [] : [audit.base, audit.profile, Buffer.from(JSON.stringify(words))])];
+  return Buffer.concat(
+    parts.flatMap((part) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(part.length);
+      return [length, part];
+    }),
+  );
+}
+
+function unpack(packed: Uint8Array): KeptFilters | null {
+  const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at + 4 <= packed.length; ) {
+    const end = at + 4 + view.readUInt32LE(at);
+    parts.push(packed.slice(at + 4, end));
+    at = end;
+  }
+  const [base, profile, auditBase, auditProfile, text] = parts;
+  if (base === undefined || profile === undefined) return null;
+  if (auditBase === undefined || auditProfile === undefined || text === undefined) return { base, profile, audit: null };
+  const words = JSON.parse(Buffer.from(text).toString("utf8")) as KeptWords;
+  const kept = words.arguments.map((one) => ({ ...one, mask: BigInt(one.mask) }));
+  return { base, profile, audit: { base: auditBase, profile: auditProfile, slots: words.slots, arguments: kept } };
 }
 
 /**
  * The filters of a policy, from the cache where they are there; the compiler is loaded only when they are not. A filter
  * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
  */
-export async function filtersFor(policy: ResolvedPolicy, arch: Arch, folder: string | null = filterFolder()): Promise<Filters> {
+export async function filtersFor(policy: ResolvedPolicy, { arch, purpose, folder = filterFolder() }: FilterOptions): Promise<Filters> {
   const input = filterInputOf(policy, arch);
-  const key = digestOf(`${filterKey(input)} ${JSON.stringify(baseRuleSet)}`);
+  const wanted = purpose ?? (policy.seccomp.audit ? "audit" : null);
+  const key = digestOf(`${filterKey(input)} ${JSON.stringify(baseRuleSet)} ${wanted} ${keptVersion}`);
   const cached = folder === null ? null : readCached(folder, key);
-  if (cached !== null) {
-    const filters = unpack(cached);
-    return { ...filters, digest: `sha256:${digestOf(filters.profile)}`, warnings: [] };
-  }
+  const filters = cached === null ? null : unpack(cached);
+  if (filters !== null) return { ...filters, digest: `sha256:${digestOf(filters.profile)}`, warnings: [] };
   const { compileBaseFilter, compileFilter } = await import("../../policy/seccomp/compile.ts");
+  const { compileAudit } = await import("../../policy/seccomp/audit.ts");
   const [base, profile] = [compileBaseFilter(input), compileFilter(input)];
-  if (folder !== null && profile.warnings.length === 0) writeCached(folder, key, pack(base.bytes, profile.bytes));
-  return { base: base.bytes, profile: profile.bytes, digest: profile.digest, warnings: profile.warnings };
+  const audit = wanted === null ? null : compileAudit(input, wanted);
+  const tooLarge = wanted !== null && audit === null;
+  const warnings = [
+    ...profile.warnings,
+    ...(tooLarge ? ["seccomp.audit: the filter is too large for it: denied calls are not counted"] : []),
+  ];
+  if (folder !== null && warnings.length === 0) writeCached(folder, key, pack({ base: base.bytes, profile: profile.bytes, audit }));
+  return { base: base.bytes, profile: profile.bytes, audit, digest: profile.digest, warnings };
 }

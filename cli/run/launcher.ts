@@ -30,6 +30,8 @@ export interface LaunchOutcome {
   /** Bytes of the RunRecord; null when the launcher ended without one. */
   readonly record: Uint8Array | null;
   readonly outputs: readonly Uint8Array[];
+  /** Bytes of DenialRecords. */
+  readonly denials: readonly Uint8Array[];
   /** Saved terminal settings, when a terminal was put into raw mode. */
   readonly terminal: Uint8Array | null;
   readonly exitCode: number | null;
@@ -69,9 +71,10 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
     detached: options.detached,
   });
   let problem: string | null = null;
-  const messages: { record: Uint8Array | null; outputs: Uint8Array[]; terminal: Uint8Array | null } = {
+  const messages: { record: Uint8Array | null; outputs: Uint8Array[]; denials: Uint8Array[]; terminal: Uint8Array | null } = {
     record: null,
     outputs: [],
+    denials: [],
     terminal: null,
   };
   const outcome = new Promise<LaunchOutcome>((resolve) => {
@@ -84,6 +87,7 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   const read = messageReader(({ kind, payload }) => {
     if (kind === "record") messages.record = payload;
     else if (kind === "output") messages.outputs.push(payload);
+    else if (kind === "denial") messages.denials.push(payload);
     else if (kind === "terminal") messages.terminal = payload;
   });
   control.on("data", (chunk: Buffer) => {

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { BelljarError } from "../../policy/errors.ts";
 import { cancelledReport, makeReport, sandboxErrorReport } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
-import { decodeOutput, decodeRecord } from "../../policy/wire/index.ts";
+import { decodeDenial, decodeOutput, decodeRecord } from "../../policy/wire/index.ts";
 import type { RunRecord } from "../../policy/wire/wire.gen.ts";
 import type { LaunchOutcome } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
@@ -49,7 +49,25 @@ export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, en
   if (outcome.record === null) return sandboxErrorReport({ ...context, error: await failureOf(outcome, end.launcher) });
   const record = withSignal(await recordFrom(outcome.record, end.launcher), end.signal);
   const hint = record.errorStep === "none" ? null : await hintFor(prepared, record, end);
-  return makeReport({ ...context, record, outputs: outcome.outputs.map(decodeOutput), hintFor: () => hint });
+  return makeReport({
+    ...context,
+    ...(await deniedCalls(prepared, outcome, record)),
+    record,
+    outputs: outcome.outputs.map(decodeOutput),
+    hintFor: () => hint,
+  });
+}
+
+const noCall = 0xffff_ffff;
+
+/** Names for refused calls; most runs have none. */
+async function deniedCalls({ audit }: PreparedRun, { denials }: LaunchOutcome, record: RunRecord) {
+  if (audit === null || (denials.length === 0 && record.killedFor === noCall)) return {};
+  const { denialsOf, syscallNamer } = await import("../../policy/verdict/denials.ts");
+  return {
+    denials: denialsOf(denials.map(decodeDenial), record, audit),
+    killedFor: record.killedFor === noCall ? null : syscallNamer(audit.arch)(record.killedFor),
+  };
 }
 
 async function recordFrom(bytes: Uint8Array, launcher: string): Promise<RunRecord> {

@@ -7,6 +7,7 @@ import type { ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/ty
 import { BelljarError } from "../../policy/errors.ts";
 import { builtinPrefix, originOf, resolveProfile } from "../../policy/profile/index.ts";
 import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
+import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 import type { Config } from "../host/config.ts";
@@ -38,6 +39,8 @@ export interface PreparedRun {
   readonly execBytes: Uint8Array;
   readonly profileDigest: string;
   readonly filterDigest: string;
+  /** How refused calls are told of; null where they are not heard. */
+  readonly audit: AuditContext | null;
   /** What the plan sets up for each limit and guard. */
   readonly enforcement: RunReport["enforcement"];
   /** Of each stream, when streams are captured. */
@@ -176,12 +179,12 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       layeredRootfs: layered?.facts ?? null,
       diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
     };
-    const filters = await filtersFor(policy, facts.arch);
+    const filters = await filtersFor(policy, { arch: facts.arch, ...(input.learn === true ? { purpose: "learn" as const } : {}) });
     const { plan, warnings, enforcement } = compilePlan({
       policy,
       facts,
       request,
-      filters: { base: filters.base, profile: filters.profile },
+      filters,
     });
     return {
       policy,
@@ -195,6 +198,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       execBytes: encodeExec(plan.exec),
       profileDigest: resolved.digest,
       filterDigest: filters.digest,
+      audit: filters.audit === null ? null : { ...filters.audit, arch: facts.arch },
       enforcement,
       captureBytes: policy.limits.output ?? maxCaptureBytes,
       warnings: [...resolved.warnings, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],

@@ -126,6 +126,9 @@ void launch_open_gate(struct run *run)
 		return;
 	if (!usage_settled(run))
 		return;
+	/* Nobody would answer its denied calls. */
+	if ((run->task.audit == AUDIT_STATE_EXACT || run->task.audit == AUDIT_STATE_INEXACT) && run->listener.fd < 0)
+		return;
 	r = cgroups_attach(run, run->program_pid);
 	if (r < 0)
 		return;
@@ -254,6 +257,12 @@ bool launch_gate(struct run *run)
 		run->waiting = true;
 		launch_open_gate(run);
 		break;
+	case GATE_LISTENER:
+		if (count != 1 || run->listener.fd >= 0)
+			break;
+		notify_start(run, fds[0]);
+		launch_open_gate(run);
+		return true;
 	case GATE_FAILED:
 		task_failed(run, &message.failure);
 		break;

@@ -64,6 +64,8 @@ static void initialise(struct run *run)
 	memset((char *)run + offsetof(struct run, cgroups), 0, sizeof(*run) - offsetof(struct run, cgroups));
 	run->control = CONTROL_FD;
 	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
+	run->listener.fd = -1;
+	run->killed_for = UINT32_MAX;
 	run->root = run->work = run->scratch = run->userns = run->clock = run->program_pidfd = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(run->program_ends); i++)
 		run->program_ends[i] = -1;

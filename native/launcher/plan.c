@@ -259,7 +259,8 @@ static bool meaning_ok(const struct plan *plan)
 		return false;
 	if ((sandbox->root_kind == ROOT_KIND_SKELETON) != (sandbox->root_layers.count == 0))
 		return false;
-	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter))
+	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter) || !filter_ok(sandbox->audit_base_filter) ||
+	    !filter_ok(exec->audit_filter) || exec->audit_slots.count > PLAN_MAX_SLOTS)
 		return false;
 	/* A terminal is all three streams or none. */
 	if (terminal != (exec->stdout == STDIO_KIND_TERMINAL) || terminal != (exec->stderr == STDIO_KIND_TERMINAL))

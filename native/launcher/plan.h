@@ -21,7 +21,8 @@ enum {
 	PLAN_MAX_COMPANIONS = 8,
 	PLAN_MAX_FILES = 256,
 	PLAN_MAX_GROUPS = 32,
-	PLAN_MAX_MAPS = 64
+	PLAN_MAX_MAPS = 64,
+	PLAN_MAX_SLOTS = 65536 /* what fits the data of a filter's answer */
 };
 #define PLAN_MAX_MS UINT64_C(3155760000000)
 

@@ -48,7 +48,11 @@ struct exec_message {
 	uint32_t kind;
 };
 
-enum gate_message_kind { GATE_DESCRIPTORS = 1, GATE_WAITING, GATE_FAILED };
+/* GATE_LISTENER comes from a thread of the task, in no fixed order with GATE_WAITING. */
+enum gate_message_kind { GATE_DESCRIPTORS = 1, GATE_WAITING, GATE_FAILED, GATE_LISTENER };
+
+/* Room for the kernel's structures of a notification, which may grow. */
+enum { NOTIFY_MAX_BYTES = 512 };
 
 enum gate_descriptor { GATE_HAS_TERMINAL = 1, GATE_HAS_CLOCK = 2 };
 
@@ -57,6 +61,8 @@ struct gate_message {
 	uint32_t has;	       /* GATE_DESCRIPTORS: bits of gate_descriptor */
 	uint32_t landlock_abi; /* 0 = not restricted */
 	uint32_t seccomp;
+	uint32_t audit; /* enum audit_state */
+	uint32_t reserved;
 	uint64_t cpu_ns; /* CPU time of the task before exec, not to be charged to the program */
 	struct failure failure;
 };

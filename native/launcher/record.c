@@ -133,6 +133,9 @@ static void read_status(struct run *run, struct wire_run_record *record)
 	if (record->signal == SIGSYS && (filter_kills(&run->plan.exec_part, run->plan.exec->filter) ||
 					 filter_kills(&run->plan.sandbox_part, run->plan.sandbox->base_filter)))
 		run->evidence |= EVIDENCE_SIGSYS;
+	/* A rule that kills, where calls are audited: our own kill record. */
+	if (record->signal == SIGKILL && run->killed_for != UINT32_MAX)
+		run->evidence |= EVIDENCE_SIGSYS;
 }
 
 static void read_counters(struct run *run, struct wire_run_record *record)
@@ -177,6 +180,9 @@ static void fill(struct run *run, struct wire_run_record *record)
 	record->setup_ns = run->gate_open ? run->setup_ended_ns - run->started_ns : NOT_MEASURED;
 	record->landlock_abi = run->task.landlock_abi;
 	record->seccomp_enforced = run->task.seccomp;
+	record->audit = run->task.audit;
+	record->killed_for = run->killed_for;
+	record->denials_lost = run->denials_lost;
 	record->stdout_bytes = run->pumps[1].count;
 	record->stderr_bytes = run->pumps[2].count;
 	record->stdout_truncated = run->pumps[1].truncated;
@@ -192,10 +198,33 @@ static void fill(struct run *run, struct wire_run_record *record)
 static void nothing_measured(struct wire_run_record *record)
 {
 	record->exit_code = -1;
+	record->killed_for = UINT32_MAX;
 	record->disk_full = 2;
 	record->wall_ns = record->setup_ns = record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
 	record->memory_peak = record->oom_kills = record->processes_peak = record->process_limit_hits = NOT_MEASURED;
 	record->disk_bytes = record->disk_inodes = record->stdout_bytes = record->stderr_bytes = NOT_MEASURED;
+}
+
+static void send_denials(const struct run *run)
+{
+	for (uint32_t i = 0; i < run->denial_count; i++) {
+		const struct denial *denial = &run->denials[i];
+		const struct wire_denial_record record = {
+			.syscall = denial->syscall,
+			.slot = denial->slot,
+			.arguments_kept = denial->arguments_kept,
+			.count = denial->count,
+			.argument0 = denial->arguments[0],
+			.argument1 = denial->arguments[1],
+			.argument2 = denial->arguments[2],
+			.argument3 = denial->arguments[3],
+			.argument4 = denial->arguments[4],
+			.argument5 = denial->arguments[5],
+		};
+
+		if (control_send(run, MESSAGE_KIND_DENIAL, &record, sizeof(record)) < 0)
+			return;
+	}
 }
 
 void record_send(struct run *run)
@@ -217,5 +246,6 @@ void record_send(struct run *run)
 	record.evidence = run->evidence;
 	record.verdict =
 		classify(run->evidence, !(run->has_status && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0));
+	send_denials(run);
 	(void)control_send(run, MESSAGE_KIND_RECORD, &record, sizeof(record));
 }

@@ -16,7 +16,7 @@
 #include "plan.h"
 #include "proto.h"
 
-enum { PUMP_BUFFER = 65536 };
+enum { PUMP_BUFFER = 65536, MAX_DENIALS = 1024 };
 
 /* What the event loop watches; the value in epoll's data. */
 enum watch_id {
@@ -26,6 +26,7 @@ enum watch_id {
 	WATCH_CHANNEL,
 	WATCH_GATE,
 	WATCH_INIT,
+	WATCH_LISTENER,
 	WATCH_STDIN_FROM,
 	WATCH_STDIN_TO,
 	WATCH_STDOUT_FROM,
@@ -88,6 +89,13 @@ struct usage {
 	uint64_t final_ns; /* the end waits for a last count, but no longer than this; 0 = it does not */
 };
 
+/* Denied calls (or noted ones) that are one line of the report. */
+struct denial {
+	uint32_t syscall, slot;
+	bool arguments_kept;
+	uint64_t count, arguments[6];
+};
+
 struct run {
 	struct plan plan;
 	enum run_state state;
@@ -99,6 +107,7 @@ struct run {
 	int program_ends[4];		 /* gate and stdio of the program, until they are sent */
 	bool guarded, waiting, gate_open, exec_sent, reaped;
 	struct pump pumps[3]; /* stdin, stdout, stderr */
+	struct denial denials[MAX_DENIALS];
 	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
 	struct companion_task companions[PLAN_MAX_COMPANIONS];
 	uint32_t companions_ready;
@@ -127,6 +136,13 @@ struct run {
 	bool has_samples;
 	uint64_t oom_kills;
 	uint64_t next_certain_ns; /* not before, because the last exact walk took its time */
+	struct watch listener;	  /* of denied calls, or -1 */
+	uint32_t denial_count;
+	uint64_t denials_lost;
+	uint32_t killed_for;	   /* syscall for which we killed the program's main process, or UINT32_MAX */
+	int64_t notify_credit_ns;  /* CPU time that answering may still take */
+	uint64_t notify_credit_at; /* when that was so */
+	uint64_t next_notify_ns;   /* answers wait until then, 0 = they do not */
 	bool terminal_saved;
 	struct termios saved_termios;
 	int online_cpus;
@@ -221,6 +237,12 @@ int idmap_run(struct run *run);
 
 /* diagnose.c: why execve failed, in the words of enum start_failure. */
 uint32_t diagnose_exec(const struct run *run, struct failure *failure);
+
+/* notify.c: denied calls that are answered and counted here. */
+void notify_start(struct run *run, int listener);
+void notify_event(struct run *run);
+/* After a pause that the budget asked for. */
+void notify_resume(struct run *run, uint64_t now);
 
 /* record.c */
 void record_send(struct run *run);

@@ -98,6 +98,7 @@ static uint64_t next_deadline(const struct run *run)
 		next = run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS;
 	next = earliest(next, run->next_sample_ns);
 	next = earliest(next, run->stop_deadline_ns);
+	next = earliest(next, run->next_notify_ns);
 	return earliest(next, run->next_cpu_ns);
 }
 
@@ -233,6 +234,8 @@ static void timer_event(struct run *run)
 		run_end(run, EVIDENCE_WALL_KILL);
 	if (run->stop_deadline_ns && now >= run->stop_deadline_ns)
 		cancel(run, CANCEL_AT_ONCE, 0);
+	if (run->next_notify_ns && now >= run->next_notify_ns)
+		notify_resume(run, now);
 	if (run->next_cpu_ns && now >= run->next_cpu_ns && run->state == RUN_RUNNING)
 		check_cpu(run, now);
 	if (run->next_sample_ns && now >= run->next_sample_ns && run->state == RUN_RUNNING)
@@ -325,6 +328,9 @@ static void dispatch(struct run *run, uint32_t id)
 		break;
 	case WATCH_INIT:
 		init_event(run);
+		break;
+	case WATCH_LISTENER:
+		notify_event(run);
 		break;
 	default:
 		if (id >= WATCH_COMPANION)

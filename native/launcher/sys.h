@@ -222,6 +222,21 @@ static inline int sys_seccomp_install(const void *filter, uint32_t bytes)
 	return sys_result(syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 0, &program));
 }
 
+/* Numbers of newer flags (linux/seccomp.h). */
+enum { SYS_SECCOMP_NEW_LISTENER = 8, SYS_SECCOMP_WAIT_KILLABLE = 32 };
+
+/* Installs a filter and gives back the descriptor, close-on-exec, that hears of what it notifies. */
+static inline int sys_seccomp_listen(const void *filter, uint32_t bytes, unsigned int flags)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)(bytes / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)(uintptr_t)filter,
+	};
+
+	return sys_result(
+		syscall(SYS_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, SYS_SECCOMP_NEW_LISTENER | flags, &program));
+}
+
 /* The one resolver for paths that somebody hostile may have shaped: the kernel keeps the walk inside the root. */
 static inline int sys_open_in_root(int root, const char *path, uint64_t flags)
 {

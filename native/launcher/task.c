@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <termios.h>
 
+#include "audit.h"
 #include "init.h"
 #include "message.h"
 #include "sys.h"
@@ -27,6 +28,7 @@ struct task {
 	int stdio[3];
 	int descriptors[2];
 	struct gate_message message;
+	struct audit audit;
 };
 
 static _Noreturn void fail(struct task *task, uint32_t step, uint32_t index, int error, const char *text)
@@ -260,10 +262,25 @@ static void hand_over_descriptors(struct task *task)
 		fail(task, STEP_DESCRIPTORS, 0, r, "");
 }
 
+static void audit(struct task *task)
+{
+	int r = audit_start(&task->audit, task->plan, &task->gate);
+
+	if (r < 0)
+		fail(task, STEP_AUDIT_THREAD, 0, r, "");
+}
+
 static void seccomp(struct task *task)
 {
 	const struct plan *plan = task->plan;
 	int r = 0;
+
+	if (audit_works(&task->audit)) {
+		r = audit_install(&task->audit);
+		if (r < 0)
+			fail(task, STEP_SECCOMP, 2, r, "audit filter");
+		return;
+	}
 
 	/* The base filter first: the profile's need not permit the seccomp call that would install a second one. */
 	if (plan->sandbox->base_filter.len)
@@ -357,6 +374,7 @@ void task_main(struct init *init)
 	landlock(&task);
 	cpu_clock(&task);
 	affinity(&task);
+	audit(&task);
 	rlimits(&task);
 	reset_signals(&task);
 	hand_over_descriptors(&task);
@@ -364,6 +382,7 @@ void task_main(struct init *init)
 	task.message.seccomp = task.plan->exec->filter.len != 0;
 	task.message.kind = GATE_WAITING;
 	seccomp(&task);
+	task.message.audit = task.audit.state;
 	wait_at_gate(&task);
 	search_and_exec(&task);
 }

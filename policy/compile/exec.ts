@@ -1,5 +1,6 @@
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
+import type { AuditFilters } from "../seccomp/audit-types.ts";
 import type { ExecPlan } from "../wire/wire.gen.ts";
 import { capabilityBits } from "./capabilities.ts";
 import { type CgroupPlan, cgroupWrites, wholePages } from "./cgroup.ts";
@@ -18,6 +19,7 @@ interface ExecInput {
   readonly cgroups: CgroupPlan;
   readonly mechanisms: Mechanisms;
   readonly filter: Uint8Array;
+  readonly audit: AuditFilters | null;
 }
 
 const noOutputLimit = 0xffff_ffff_ffff_ffffn;
@@ -32,7 +34,7 @@ function mappedGroups({ gidMaps }: CompiledIds, { user }: RunRequest): readonly 
 }
 
 /** What runs: OCI's `process`, the run's files and its limits. */
-export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter }: ExecInput): ExecPlan {
+export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter, audit }: ExecInput): ExecPlan {
   const { limits } = policy;
   const env = compileEnv(policy, request);
   checkExecTexts({ argv: request.command, env, pageSize: facts.pageSize, stackBytes: limits.stack });
@@ -58,6 +60,9 @@ export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, 
     stdout: stdio ?? "pump",
     stderr: stdio ?? "pump",
     filter,
+    auditFilter: audit?.profile ?? new Uint8Array(),
+    auditSlots: audit?.slots.map(({ action, error }) => ({ action, error })) ?? [],
+    auditArguments: audit?.arguments ?? [],
     cgroupWrites: cgroupWrites({ cgroups, limits, pageSize: facts.pageSize }),
     wallMs: BigInt(limits.wallTime ?? 0),
     stopSignal: policy.process.stopSignal ?? 0,

@@ -1,5 +1,6 @@
 /** ResolvedPolicy, facts of the host and the request -> LaunchPlan: complete, deterministic, without effects. */
 import type { ResolvedPolicy } from "../profile/types.ts";
+import type { AuditFilters } from "../seccomp/audit-types.ts";
 import type { EnforcementValue, RunReport } from "../verdict/report-types.ts";
 import { applyLimits } from "./applied.ts";
 import { planCgroups } from "./cgroup.ts";
@@ -16,8 +17,8 @@ export interface CompileInput {
   readonly policy: ResolvedPolicy;
   readonly facts: HostFacts;
   readonly request: RunRequest;
-  /** struct sock_filter[] of the ceiling and of the profile; the latter empty for none. */
-  readonly filters: { readonly base: Uint8Array; readonly profile: Uint8Array };
+  /** struct sock_filter[] of the ceiling and of the profile, the latter empty for none; and what takes their place where calls are audited. */
+  readonly filters: { readonly base: Uint8Array; readonly profile: Uint8Array; readonly audit?: AuditFilters | null };
 }
 
 export interface CompileResult {
@@ -38,8 +39,13 @@ export function compilePlan({ policy: asked, facts, request, filters }: CompileI
   const cgroups = planCgroups({ facts: facts.cgroup, limits: policy.limits, programIsCaller: ids.programIsCaller });
   const mechanisms = chooseMechanisms({ policy, facts, cgroups });
   checkRequired({ policy, facts, cgroups }, mechanisms);
-  const sandbox = compileSandbox({ policy, facts, request, ids, cgroups, baseFilter: filters.base });
-  const exec = compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter: filters.profile });
+  const audit = filters.audit ?? null;
+  const sandbox = compileSandbox({
+    ...{ policy, facts, request, ids, cgroups },
+    baseFilter: filters.base,
+    auditBaseFilter: audit?.base ?? new Uint8Array(),
+  });
+  const exec = compileExec({ policy, facts, request, ids, cgroups, mechanisms, filter: filters.profile, audit });
   return {
     plan: { sandbox, exec },
     // What a profile loosens, whatever the host, the profile layer has said already.
@@ -48,6 +54,7 @@ export function compilePlan({ policy: asked, facts, request, filters }: CompileI
       ...enforcementOf(mechanisms),
       seccomp: filters.profile.length > 0 ? "enforced" : "none",
       landlock: sandbox.landlockWanted ? "enforced" : "none",
+      ...(audit === null ? {} : { audit: "enforced" as const }),
     },
   };
 }

@@ -18,6 +18,7 @@ interface SandboxInput {
   readonly ids: CompiledIds;
   readonly cgroups: CgroupPlan;
   readonly baseFilter: Uint8Array;
+  readonly auditBaseFilter: Uint8Array;
 }
 
 /** In the wire table's order, as the decoder gives them back. */
@@ -56,7 +57,7 @@ function scratchOf(
 }
 
 /** What exists before any program is known. */
-export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter }: SandboxInput): SandboxPlan {
+export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilter, auditBaseFilter }: SandboxInput): SandboxPlan {
   if (!/^[a-z0-9-]{1,64}$/.test(request.runId)) throw new BelljarError("internal", `compiling the plan: run id '${request.runId}'`);
   const { initUid: _initUid, programIsCaller: _programIsCaller, ...idFields } = ids;
   const confinement = { filter: baseFilter, network: policy.network.mode };
@@ -79,6 +80,7 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
     cgroups: cgroups.hierarchies,
     boundingSet: capabilityBits(policy.capabilities),
     baseFilter,
+    auditBaseFilter,
     ...compileLandlock(policy, { filesystem, rootReadOnly: root.rootReadOnly }),
   };
 }

@@ -17,6 +17,8 @@ export interface RunFacts {
   readonly record: RunRecord;
   readonly policy: ResolvedPolicy;
   readonly plan: LaunchPlan;
+  /** The call for which we killed the main process, by name. */
+  readonly killedFor?: string | null;
 }
 
 /** Where the plan says what a limit has become: whole pages, and no more than the caller himself has. */
@@ -90,7 +92,9 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
     case "process-limit":
       return `${ending(record)} after the kernel refused a fork at the limit of ${limit("processes") ?? "its host's"} processes`;
     case "syscall-denied":
-      return "killed by the system call filter (SIGSYS)";
+      return run.killedFor
+        ? `killed for calling ${run.killedFor}, as the system call filter asks`
+        : "killed by the system call filter (SIGSYS)";
     case "signaled":
     case "exit-nonzero":
     case "ok":

@@ -10,6 +10,18 @@ export interface ReportError {
   readonly hint: string | null;
 }
 
+/** A kind of system call that was refused. */
+export interface Denial {
+  readonly syscall: string;
+  /** Those that tell more, by name; null where there are none, or calls with many different ones are counted together. */
+  readonly arguments: Readonly<Record<string, string>> | null;
+  readonly count: number;
+  readonly countExact: boolean;
+  /** In the profile's words: `errno:EPERM`. */
+  readonly action: string;
+  readonly rule: string;
+}
+
 /** The RunReport, schemaVersion 1. null means "not measured", never 0. Contract: docs/report.md. */
 export interface RunReport {
   readonly schemaVersion: 1;
@@ -31,16 +43,8 @@ export interface RunReport {
   readonly output: { readonly stdoutBytes: number | null; readonly stderrBytes: number | null; readonly truncated: boolean };
   readonly outputs: readonly { readonly path: string; readonly bytes: number | null; readonly error: string | null }[];
   readonly limits: Readonly<Partial<Record<LimitName, number | string>>>;
-  readonly enforcement: Readonly<Partial<Record<LimitName | "seccomp" | "landlock", EnforcementValue>>>;
-  readonly denials:
-    | readonly {
-        readonly syscall: string;
-        readonly count: number;
-        readonly countExact: boolean;
-        readonly action: string;
-        readonly rule: string;
-      }[]
-    | null;
+  readonly enforcement: Readonly<Partial<Record<LimitName | "seccomp" | "landlock" | "audit", EnforcementValue>>>;
+  readonly denials: readonly Denial[] | null;
   readonly sandbox: {
     readonly profile: string;
     readonly profileDigest: string;

@@ -6,7 +6,7 @@ import type { ResolvedPolicy } from "../profile/types.ts";
 import { mechanismsByLimit } from "../wire/index.ts";
 import type { OutputRecord, RootKind, RunRecord } from "../wire/wire.gen.ts";
 import { appliedLimits, cancelWords, messageFor, notMeasured } from "./message.ts";
-import type { EnforcementValue, ReportError, RunReport } from "./report-types.ts";
+import type { Denial, EnforcementValue, ReportError, RunReport } from "./report-types.ts";
 import { signalName, signalNumber } from "./signals.ts";
 import { type Verdict, verdictTable } from "./verdicts.gen.ts";
 import { outputError, startFailureWords, stepFailureWords } from "./words.ts";
@@ -23,6 +23,10 @@ export interface ReportContext {
 export interface ReportInput extends ReportContext {
   readonly record: RunRecord;
   readonly outputs: readonly OutputRecord[];
+  /** What the records of refused calls say (denials.ts). */
+  readonly denials?: readonly Denial[];
+  /** The call for which the main process was killed, by name. */
+  readonly killedFor?: string | null;
   /** A remedy whose cause was checked on this host; it goes before the hints known here. */
   readonly hintFor?: ((record: RunRecord) => string | null) | undefined;
 }
@@ -63,8 +67,8 @@ export function makeReport(input: ReportInput): RunReport {
     },
     outputs: outputsOf(input.outputs, input.plan),
     limits: appliedLimits(input),
-    enforcement: enforcementOf(record),
-    denials: null,
+    enforcement: enforcementOf(record, input.plan),
+    denials: isAudited(record) ? (input.denials ?? []) : null,
     sandbox: sandboxOf(input, record),
     error: errorOf(verdict, input),
   };
@@ -202,13 +206,18 @@ function outputsOf(records: readonly OutputRecord[], { exec }: LaunchPlan): RunR
   });
 }
 
-function enforcementOf(record: RunRecord): RunReport["enforcement"] {
+function isAudited({ audit, setupNs }: RunRecord): boolean {
+  return setupNs !== notMeasured && (audit === "exact" || audit === "inexact");
+}
+
+function enforcementOf(record: RunRecord, { exec }: LaunchPlan): RunReport["enforcement"] {
   // Before the plan is read the launcher knows of no limit, and the zeros of its record name no mechanism.
   if (record.errorStep === "readPlan" || record.errorStep === "checkPlan") return {};
   return {
     ...(mechanismsByLimit(record.mechanisms) as Readonly<Record<string, EnforcementValue>>),
     seccomp: record.seccompEnforced !== 0 ? "enforced" : "none",
     landlock: record.landlockAbi > 0 ? "enforced" : "none",
+    ...(exec.auditFilter.length === 0 ? {} : { audit: isAudited(record) ? ("enforced" as const) : ("none" as const) }),
   };
 }
 

@@ -8,6 +8,7 @@ import { verdictTable } from "../verdict/verdicts.gen.ts";
 import { headerBytes } from "./checks.ts";
 import { align, bad, must, type Reader, readRecord, recordOf, take } from "./reader.ts";
 import {
+  type DenialRecord,
   type ExecPlan,
   enums,
   type OutputRecord,
@@ -55,6 +56,11 @@ export function decodeRecord(bytes: Uint8Array): RunRecord {
 /** What became of one file to copy out. Throws BelljarError `launcher-failed` for a malformed record. */
 export function decodeOutput(bytes: Uint8Array): OutputRecord {
   return decodeFixed(bytes, "OutputRecord") as unknown as OutputRecord;
+}
+
+/** Calls that were refused, or noted. Throws BelljarError `launcher-failed` for a malformed record. */
+export function decodeDenial(bytes: Uint8Array): DenialRecord {
+  return decodeFixed(bytes, "DenialRecord") as unknown as DenialRecord;
 }
 
 function decodeFixed(bytes: Uint8Array, name: string): Record<string, unknown> {

@@ -7,8 +7,8 @@ export interface DumpOptions {
   readonly disassemble?: (filter: Uint8Array) => string;
 }
 
-const filterFields = new Set(["baseFilter", "filter"]);
-const bitFields = new Set(["boundingSet", "capabilities", "ambientCapabilities", "access"]);
+const filterFields = new Set(["baseFilter", "filter", "auditBaseFilter", "auditFilter"]);
+const bitFields = new Set(["boundingSet", "capabilities", "ambientCapabilities", "access", "mask"]);
 const modeFields = new Set(["mode", "umask"]);
 const u64Max = 0xffff_ffff_ffff_ffffn;
 

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "91787e3f269db61f";
+export const wireTable = "c7800dd2d05dc608";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -20,11 +20,13 @@ export type Limit = "cpuTime" | "wallTime" | "memory" | "processes" | "output" |
 export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory" | "interpreterMissing" | "loaderMissing" | "wrongFormat" | "wrongArchitecture" | "crlfShebang" | "argumentsTooLong" | "workdirMissing" | "denied" | "other";
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
-export type MessageKind = "none" | "terminal" | "output" | "record";
+export type MessageKind = "none" | "terminal" | "output" | "record" | "denial";
 export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
+export type AuditAction = "errno" | "kill" | "pass";
+export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
-export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
+export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "auditThread" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
 
 export const enums = {
   "PlanKind": [
@@ -135,13 +137,26 @@ export const enums = {
     "none",
     "terminal",
     "output",
-    "record"
+    "record",
+    "denial"
   ],
   "RootKind": [
     "skeleton",
     "overlay",
     "fuse",
     "copy"
+  ],
+  "AuditAction": [
+    "errno",
+    "kill",
+    "pass"
+  ],
+  "AuditState": [
+    "off",
+    "exact",
+    "inexact",
+    "taken",
+    "unsupported"
   ]
 } as const;
 
@@ -354,6 +369,11 @@ export const steps = [
     "doc": "pin to the CPUs of the profile"
   },
   {
+    "name": "auditThread",
+    "stage": "child",
+    "doc": "where denied calls are audited: see whether a listener can be had, and start the thread that will hand it to the launcher"
+  },
+  {
     "name": "rlimits",
     "stage": "child",
     "doc": "set resource limits (index = entry)"
@@ -371,7 +391,7 @@ export const steps = [
   {
     "name": "seccomp",
     "stage": "child",
-    "doc": "install the filters: the last privileged step"
+    "doc": "install the filters: the last privileged step; the thread hands the listener over and ends"
   },
   {
     "name": "gate",
@@ -512,6 +532,8 @@ export interface SandboxPlan {
   readonly boundingSet: bigint;
   /** struct sock_filter[]: the ceiling that no exec part can lift */
   readonly baseFilter: Uint8Array;
+  /** takes the place of baseFilter beneath an auditFilter: denies the same calls, by a notification that has no listener of its own */
+  readonly auditBaseFilter: Uint8Array;
   readonly landlock: readonly LandlockRule[];
   readonly landlockRequired: boolean;
   readonly landlockWanted: boolean;
@@ -551,6 +573,21 @@ export interface FileOut {
   readonly maxBytes: bigint;
 }
 
+export interface AuditSlot {
+  /** pass: let the call run and note it */
+  readonly action: AuditAction;
+  /** errno: what the call answers */
+  readonly error: number;
+}
+
+export interface AuditArgument {
+  /** number */
+  readonly syscall: number;
+  readonly index: number;
+  /** bits that tell one denial of this call from another */
+  readonly mask: bigint;
+}
+
 export interface ExecPlan {
   readonly argv: readonly string[];
   /** reserved, 0 */
@@ -571,6 +608,11 @@ export interface ExecPlan {
   readonly stderr: StdioKind;
   /** struct sock_filter[]: the profile's filter; empty = none */
   readonly filter: Uint8Array;
+  /** takes the place of filter where a listener can be had; what it notifies of carries an index into auditSlots; empty = no audit */
+  readonly auditFilter: Uint8Array;
+  readonly auditSlots: readonly AuditSlot[];
+  /** ascending by syscall */
+  readonly auditArguments: readonly AuditArgument[];
   readonly cgroupWrites: readonly CgroupWrite[];
   /** 0 = no limit, here and below */
   readonly wallMs: bigint;
@@ -615,6 +657,9 @@ export interface RunRecord {
   /** 0 = not enforced */
   readonly landlockAbi: number;
   readonly seccompEnforced: number;
+  readonly audit: AuditState;
+  /** syscall for which the main process was killed by us; 2^32-1 = none */
+  readonly killedFor: number;
   readonly stdoutTruncated: number;
   readonly stderrTruncated: number;
   /** 2 = not measured */
@@ -633,6 +678,8 @@ export interface RunRecord {
   readonly diskInodes: bigint;
   readonly stdoutBytes: bigint;
   readonly stderrBytes: bigint;
+  /** denied calls of which no DenialRecord tells */
+  readonly denialsLost: bigint;
   readonly mechanisms: readonly number[];
   /** cgroups that could not be removed */
   readonly leftovers: number;
@@ -646,6 +693,23 @@ export interface OutputRecord {
   readonly error: number;
   readonly reserved: number;
   readonly bytes: bigint;
+}
+
+export interface DenialRecord {
+  readonly syscall: number;
+  /** index into auditSlots */
+  readonly slot: number;
+  /** 0 = calls with many different arguments, counted together */
+  readonly argumentsKept: number;
+  readonly reserved: number;
+  /** calls whose answer was taken */
+  readonly count: bigint;
+  readonly argument0: bigint;
+  readonly argument1: bigint;
+  readonly argument2: bigint;
+  readonly argument3: bigint;
+  readonly argument4: bigint;
+  readonly argument5: bigint;
 }
 
 export interface WireField {
@@ -865,7 +929,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "SandboxPlan": {
-  "size": 192,
+  "size": 200,
   "fields": [
    {
     "name": "runId",
@@ -1032,21 +1096,27 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
+    "name": "auditBaseFilter",
+    "type": "bytes",
+    "offset": 176,
+    "size": 8
+   },
+   {
     "name": "landlock",
     "type": "list:LandlockRule",
-    "offset": 176,
+    "offset": 184,
     "size": 8
    },
    {
     "name": "landlockRequired",
     "type": "bool",
-    "offset": 184,
+    "offset": 192,
     "size": 4
    },
    {
     "name": "landlockWanted",
     "type": "bool",
-    "offset": 188,
+    "offset": 196,
     "size": 4
    }
   ]
@@ -1162,8 +1232,50 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
    }
   ]
  },
+ "AuditSlot": {
+  "size": 8,
+  "fields": [
+   {
+    "name": "action",
+    "type": "enum:AuditAction",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "error",
+    "type": "u32",
+    "max": 4095,
+    "offset": 4,
+    "size": 4
+   }
+  ]
+ },
+ "AuditArgument": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "syscall",
+    "type": "u32",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "index",
+    "type": "u32",
+    "max": 5,
+    "offset": 4,
+    "size": 4
+   },
+   {
+    "name": "mask",
+    "type": "u64",
+    "offset": 8,
+    "size": 8
+   }
+  ]
+ },
  "ExecPlan": {
-  "size": 240,
+  "size": 264,
   "fields": [
    {
     "name": "argv",
@@ -1258,82 +1370,100 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
+    "name": "auditFilter",
+    "type": "bytes",
+    "offset": 96,
+    "size": 8
+   },
+   {
+    "name": "auditSlots",
+    "type": "list:AuditSlot",
+    "offset": 104,
+    "size": 8
+   },
+   {
+    "name": "auditArguments",
+    "type": "list:AuditArgument",
+    "offset": 112,
+    "size": 8
+   },
+   {
     "name": "cgroupWrites",
     "type": "list:CgroupWrite",
-    "offset": 96,
+    "offset": 120,
     "size": 8
    },
    {
     "name": "wallMs",
     "type": "u64",
-    "offset": 104,
+    "offset": 128,
     "size": 8
    },
    {
     "name": "stopSignal",
     "type": "u32",
     "max": 64,
-    "offset": 112,
+    "offset": 136,
     "size": 4
    },
    {
     "name": "stopMs",
     "type": "u64",
-    "offset": 120,
+    "offset": 144,
     "size": 8
    },
    {
     "name": "cpuMs",
     "type": "u64",
-    "offset": 128,
+    "offset": 152,
     "size": 8
    },
    {
     "name": "memoryBytes",
     "type": "u64",
-    "offset": 136,
+    "offset": 160,
     "size": 8
    },
    {
     "name": "processes",
     "type": "u64",
-    "offset": 144,
+    "offset": 168,
     "size": 8
    },
    {
     "name": "outputBytes",
     "type": "u64",
-    "offset": 152,
+    "offset": 176,
     "size": 8
    },
    {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 160,
+    "offset": 184,
     "size": 60
    },
    {
     "name": "requiredMask",
     "type": "u32",
-    "offset": 220,
+    "offset": 244,
     "size": 4
    },
    {
     "name": "filesIn",
     "type": "list:FileIn",
-    "offset": 224,
+    "offset": 248,
     "size": 8
    },
    {
     "name": "filesOut",
     "type": "list:FileOut",
-    "offset": 232,
+    "offset": 256,
     "size": 8
    }
   ]
  },
  "RunRecord": {
-  "size": 512,
+  "size": 528,
   "fields": [
    {
     "name": "magic",
@@ -1438,117 +1568,135 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 4
    },
    {
-    "name": "stdoutTruncated",
-    "type": "u32",
+    "name": "audit",
+    "type": "enum:AuditState",
     "offset": 72,
     "size": 4
    },
    {
-    "name": "stderrTruncated",
+    "name": "killedFor",
     "type": "u32",
     "offset": 76,
     "size": 4
    },
    {
-    "name": "diskFull",
+    "name": "stdoutTruncated",
     "type": "u32",
     "offset": 80,
     "size": 4
    },
    {
-    "name": "wallNs",
-    "type": "u64",
-    "offset": 88,
-    "size": 8
+    "name": "stderrTruncated",
+    "type": "u32",
+    "offset": 84,
+    "size": 4
    },
    {
-    "name": "setupNs",
+    "name": "diskFull",
+    "type": "u32",
+    "offset": 88,
+    "size": 4
+   },
+   {
+    "name": "wallNs",
     "type": "u64",
     "offset": 96,
     "size": 8
    },
    {
-    "name": "cpuNs",
+    "name": "setupNs",
     "type": "u64",
     "offset": 104,
     "size": 8
    },
    {
-    "name": "userNs",
+    "name": "cpuNs",
     "type": "u64",
     "offset": 112,
     "size": 8
    },
    {
-    "name": "systemNs",
+    "name": "userNs",
     "type": "u64",
     "offset": 120,
     "size": 8
    },
    {
-    "name": "memoryPeak",
+    "name": "systemNs",
     "type": "u64",
     "offset": 128,
     "size": 8
    },
    {
-    "name": "oomKills",
+    "name": "memoryPeak",
     "type": "u64",
     "offset": 136,
     "size": 8
    },
    {
-    "name": "processesPeak",
+    "name": "oomKills",
     "type": "u64",
     "offset": 144,
     "size": 8
    },
    {
-    "name": "processLimitHits",
+    "name": "processesPeak",
     "type": "u64",
     "offset": 152,
     "size": 8
    },
    {
-    "name": "diskBytes",
+    "name": "processLimitHits",
     "type": "u64",
     "offset": 160,
     "size": 8
    },
    {
-    "name": "diskInodes",
+    "name": "diskBytes",
     "type": "u64",
     "offset": 168,
     "size": 8
    },
    {
-    "name": "stdoutBytes",
+    "name": "diskInodes",
     "type": "u64",
     "offset": 176,
     "size": 8
    },
    {
-    "name": "stderrBytes",
+    "name": "stdoutBytes",
     "type": "u64",
     "offset": 184,
     "size": 8
    },
    {
+    "name": "stderrBytes",
+    "type": "u64",
+    "offset": 192,
+    "size": 8
+   },
+   {
+    "name": "denialsLost",
+    "type": "u64",
+    "offset": 200,
+    "size": 8
+   },
+   {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 192,
+    "offset": 208,
     "size": 60
    },
    {
     "name": "leftovers",
     "type": "u32",
-    "offset": 252,
+    "offset": 268,
     "size": 4
    },
    {
     "name": "errorText",
     "type": "text:256",
-    "offset": 256,
+    "offset": 272,
     "size": 256
    }
   ]
@@ -1584,6 +1732,77 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "name": "bytes",
     "type": "u64",
     "offset": 16,
+    "size": 8
+   }
+  ]
+ },
+ "DenialRecord": {
+  "size": 72,
+  "fields": [
+   {
+    "name": "syscall",
+    "type": "u32",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "slot",
+    "type": "u32",
+    "offset": 4,
+    "size": 4
+   },
+   {
+    "name": "argumentsKept",
+    "type": "u32",
+    "offset": 8,
+    "size": 4
+   },
+   {
+    "name": "reserved",
+    "type": "u32",
+    "offset": 12,
+    "size": 4
+   },
+   {
+    "name": "count",
+    "type": "u64",
+    "offset": 16,
+    "size": 8
+   },
+   {
+    "name": "argument0",
+    "type": "u64",
+    "offset": 24,
+    "size": 8
+   },
+   {
+    "name": "argument1",
+    "type": "u64",
+    "offset": 32,
+    "size": 8
+   },
+   {
+    "name": "argument2",
+    "type": "u64",
+    "offset": 40,
+    "size": 8
+   },
+   {
+    "name": "argument3",
+    "type": "u64",
+    "offset": 48,
+    "size": 8
+   },
+   {
+    "name": "argument4",
+    "type": "u64",
+    "offset": 56,
+    "size": 8
+   },
+   {
+    "name": "argument5",
+    "type": "u64",
+    "offset": 64,
     "size": 8
    }
   ]

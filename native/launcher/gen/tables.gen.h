@@ -73,9 +73,10 @@ static const struct wire_field wire_fields_sandbox_plan[] = {
 	{ 152, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_HIERARCHY, 0, 0, UINT32_MAX, 0 }, /* cgroups */
 	{ 160, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* bounding_set */
 	{ 168, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* base_filter */
-	{ 176, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
-	{ 184, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
-	{ 188, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
+	{ 176, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* audit_base_filter */
+	{ 184, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
+	{ 192, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
+	{ 196, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
 };
 static const struct wire_field wire_fields_rlimit[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 15, 0 }, /* resource */
@@ -99,6 +100,15 @@ static const struct wire_field wire_fields_file_out[] = {
 	{ 8, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* host_path */
 	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* max_bytes */
 };
+static const struct wire_field wire_fields_audit_slot[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* action */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, 4095, 0 }, /* error */
+};
+static const struct wire_field wire_fields_audit_argument[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, 5, 0 }, /* index */
+	{ 8, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* mask */
+};
 static const struct wire_field wire_fields_exec_plan[] = {
 	{ 0, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* argv */
 	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* interpreter_fallback */
@@ -115,18 +125,34 @@ static const struct wire_field wire_fields_exec_plan[] = {
 	{ 80, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* stdout */
 	{ 84, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* stderr */
 	{ 88, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* filter */
-	{ 96, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_WRITE, 0, 0, UINT32_MAX, 0 }, /* cgroup_writes */
-	{ 104, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* wall_ms */
-	{ 112, WIRE_U32, WIRE_ANY, 0, 0, 0, 64, 0 }, /* stop_signal */
-	{ 120, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* stop_ms */
-	{ 128, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ms */
-	{ 136, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
-	{ 144, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
-	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
-	{ 160, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
-	{ 220, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
-	{ 224, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
-	{ 232, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
+	{ 96, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* audit_filter */
+	{ 104, WIRE_LIST, WIRE_ANY, WIRE_RECORD_AUDIT_SLOT, 0, 0, UINT32_MAX, 0 }, /* audit_slots */
+	{ 112, WIRE_LIST, WIRE_ANY, WIRE_RECORD_AUDIT_ARGUMENT, 0, 0, UINT32_MAX, 0 }, /* audit_arguments */
+	{ 120, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_WRITE, 0, 0, UINT32_MAX, 0 }, /* cgroup_writes */
+	{ 128, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* wall_ms */
+	{ 136, WIRE_U32, WIRE_ANY, 0, 0, 0, 64, 0 }, /* stop_signal */
+	{ 144, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* stop_ms */
+	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ms */
+	{ 160, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
+	{ 168, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
+	{ 176, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
+	{ 184, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
+	{ 244, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
+	{ 248, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
+	{ 256, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
+};
+static const struct wire_field wire_fields_denial_record[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* slot */
+	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* arguments_kept */
+	{ 12, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* reserved */
+	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* count */
+	{ 24, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument0 */
+	{ 32, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument1 */
+	{ 40, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument2 */
+	{ 48, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument3 */
+	{ 56, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument4 */
+	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument5 */
 };
 static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
@@ -136,12 +162,15 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_text, 1, 8 },
 	{ wire_fields_number, 1, 8 },
 	{ wire_fields_landlock_rule, 3, 24 },
-	{ wire_fields_sandbox_plan, 30, 192 },
+	{ wire_fields_sandbox_plan, 31, 200 },
 	{ wire_fields_rlimit, 3, 24 },
 	{ wire_fields_cgroup_write, 5, 32 },
 	{ wire_fields_file_in, 3, 24 },
 	{ wire_fields_file_out, 3, 24 },
-	{ wire_fields_exec_plan, 27, 240 },
+	{ wire_fields_audit_slot, 2, 8 },
+	{ wire_fields_audit_argument, 3, 16 },
+	{ wire_fields_exec_plan, 30, 264 },
+	{ wire_fields_denial_record, 11, 72 },
 };
 
 #endif

@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "91787e3f269db61f"
+#define WIRE_TABLE "c7800dd2d05dc608"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -150,7 +150,8 @@ enum message_kind {
 	MESSAGE_KIND_TERMINAL = 1,
 	MESSAGE_KIND_OUTPUT = 2,
 	MESSAGE_KIND_RECORD = 3,
-	MESSAGE_KIND_COUNT = 4,
+	MESSAGE_KIND_DENIAL = 4,
+	MESSAGE_KIND_COUNT = 5,
 };
 
 enum root_kind {
@@ -159,6 +160,22 @@ enum root_kind {
 	ROOT_KIND_FUSE = 2,
 	ROOT_KIND_COPY = 3,
 	ROOT_KIND_COUNT = 4,
+};
+
+enum audit_action {
+	AUDIT_ACTION_ERRNO = 0,
+	AUDIT_ACTION_KILL = 1,
+	AUDIT_ACTION_PASS = 2,
+	AUDIT_ACTION_COUNT = 3,
+};
+
+enum audit_state {
+	AUDIT_STATE_OFF = 0,
+	AUDIT_STATE_EXACT = 1,
+	AUDIT_STATE_INEXACT = 2,
+	AUDIT_STATE_TAKEN = 3,
+	AUDIT_STATE_UNSUPPORTED = 4,
+	AUDIT_STATE_COUNT = 5,
 };
 
 #define FS_FLAG_READ_ONLY 1u
@@ -218,20 +235,21 @@ enum step {
 	STEP_LANDLOCK = 34, /* child: restrict to the mount table by Landlock (index = rule) */
 	STEP_CPU_CLOCK = 35, /* child: open an inherited perf task clock that starts at exec, where no cgroup measures CPU time */
 	STEP_AFFINITY = 36, /* child: pin to the CPUs of the profile */
-	STEP_RLIMITS = 37, /* child: set resource limits (index = entry) */
-	STEP_SIGNALS = 38, /* child: reset signal dispositions and mask; set the umask */
-	STEP_DESCRIPTORS = 39, /* child: mark every descriptor above stderr close-on-exec */
-	STEP_SECCOMP = 40, /* child: install the filters: the last privileged step */
-	STEP_GATE = 41, /* child: say ready and wait; meanwhile the launcher attaches the cgroup */
-	STEP_ATTACH_CGROUP = 42, /* parent: put the waiting task into the run's cgroup and open the gate */
-	STEP_EXEC = 43, /* child: execve the program, searching PATH inside the sandbox */
-	STEP_SUPERVISE = 44, /* parent: pump streams, watch clocks and counters, kill on a limit */
-	STEP_DELIVER = 45, /* parent: write the program's output to the caller (index = 1 stdout, 2 stderr) */
-	STEP_FILES_OUT = 46, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
-	STEP_CLEAN_UP = 47, /* parent: remove cgroups; nothing else needs removing */
-	STEP_COMPANION_START = 48, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
-	STEP_INIT_DIED = 49, /* init: init ended although nobody asked it to */
-	STEP_COUNT = 50,
+	STEP_AUDIT_THREAD = 37, /* child: where denied calls are audited: see whether a listener can be had, and start the thread that will hand it to the launcher */
+	STEP_RLIMITS = 38, /* child: set resource limits (index = entry) */
+	STEP_SIGNALS = 39, /* child: reset signal dispositions and mask; set the umask */
+	STEP_DESCRIPTORS = 40, /* child: mark every descriptor above stderr close-on-exec */
+	STEP_SECCOMP = 41, /* child: install the filters: the last privileged step; the thread hands the listener over and ends */
+	STEP_GATE = 42, /* child: say ready and wait; meanwhile the launcher attaches the cgroup */
+	STEP_ATTACH_CGROUP = 43, /* parent: put the waiting task into the run's cgroup and open the gate */
+	STEP_EXEC = 44, /* child: execve the program, searching PATH inside the sandbox */
+	STEP_SUPERVISE = 45, /* parent: pump streams, watch clocks and counters, kill on a limit */
+	STEP_DELIVER = 46, /* parent: write the program's output to the caller (index = 1 stdout, 2 stderr) */
+	STEP_FILES_OUT = 47, /* parent: once the tree is dead, copy regular files out by temporary name and rename (index = file) */
+	STEP_CLEAN_UP = 48, /* parent: remove cgroups; nothing else needs removing */
+	STEP_COMPANION_START = 49, /* companion: enter the namespaces, keep the named capabilities, exec the helper */
+	STEP_INIT_DIED = 50, /* init: init ended although nobody asked it to */
+	STEP_COUNT = 51,
 };
 
 struct wire_id_map {
@@ -324,11 +342,12 @@ struct wire_sandbox_plan {
 	struct wire_list cgroups;
 	uint64_t bounding_set;
 	struct wire_bytes base_filter; /* struct sock_filter[]: the ceiling that no exec part can lift */
+	struct wire_bytes audit_base_filter; /* takes the place of baseFilter beneath an auditFilter: denies the same calls, by a notification that has no listener of its own */
 	struct wire_list landlock;
 	uint32_t landlock_required;
 	uint32_t landlock_wanted;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_sandbox_plan) == 192, "layout of SandboxPlan");
+_Static_assert(sizeof(struct wire_sandbox_plan) == 200, "layout of SandboxPlan");
 
 struct wire_rlimit {
 	uint32_t resource; /* RLIMIT_* number */
@@ -363,6 +382,19 @@ struct wire_file_out {
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct wire_file_out) == 24, "layout of FileOut");
 
+struct wire_audit_slot {
+	uint32_t action; /* pass: let the call run and note it */
+	uint32_t error; /* errno: what the call answers */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_audit_slot) == 8, "layout of AuditSlot");
+
+struct wire_audit_argument {
+	uint32_t syscall; /* number */
+	uint32_t index;
+	uint64_t mask; /* bits that tell one denial of this call from another */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_audit_argument) == 16, "layout of AuditArgument");
+
 struct wire_exec_plan {
 	struct wire_list argv;
 	uint32_t interpreter_fallback; /* reserved, 0 */
@@ -380,6 +412,9 @@ struct wire_exec_plan {
 	uint32_t stdout;
 	uint32_t stderr;
 	struct wire_bytes filter; /* struct sock_filter[]: the profile's filter; empty = none */
+	struct wire_bytes audit_filter; /* takes the place of filter where a listener can be had; what it notifies of carries an index into auditSlots; empty = no audit */
+	struct wire_list audit_slots;
+	struct wire_list audit_arguments; /* ascending by syscall */
 	struct wire_list cgroup_writes;
 	uint64_t wall_ms; /* 0 = no limit, here and below */
 	uint32_t stop_signal; /* sent to the program when the run is cancelled; 0 = everything is killed at once */
@@ -394,7 +429,7 @@ struct wire_exec_plan {
 	struct wire_list files_in;
 	struct wire_list files_out;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_exec_plan) == 240, "layout of ExecPlan");
+_Static_assert(sizeof(struct wire_exec_plan) == 264, "layout of ExecPlan");
 
 struct wire_run_record {
 	uint64_t magic;
@@ -414,6 +449,8 @@ struct wire_run_record {
 	uint32_t cpu_by;
 	uint32_t landlock_abi; /* 0 = not enforced */
 	uint32_t seccomp_enforced;
+	uint32_t audit;
+	uint32_t killed_for; /* syscall for which the main process was killed by us; 2^32-1 = none */
 	uint32_t stdout_truncated;
 	uint32_t stderr_truncated;
 	uint32_t disk_full; /* 2 = not measured */
@@ -431,11 +468,12 @@ struct wire_run_record {
 	uint64_t disk_inodes;
 	uint64_t stdout_bytes;
 	uint64_t stderr_bytes;
+	uint64_t denials_lost; /* denied calls of which no DenialRecord tells */
 	uint32_t mechanisms[15];
 	uint32_t leftovers; /* cgroups that could not be removed */
 	char error_text[256]; /* path or file the failure is about */
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_run_record) == 512, "layout of RunRecord");
+_Static_assert(sizeof(struct wire_run_record) == 528, "layout of RunRecord");
 
 struct wire_output_record {
 	uint32_t index;
@@ -445,6 +483,21 @@ struct wire_output_record {
 	uint64_t bytes;
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct wire_output_record) == 24, "layout of OutputRecord");
+
+struct wire_denial_record {
+	uint32_t syscall;
+	uint32_t slot; /* index into auditSlots */
+	uint32_t arguments_kept; /* 0 = calls with many different arguments, counted together */
+	uint32_t reserved;
+	uint64_t count; /* calls whose answer was taken */
+	uint64_t argument0;
+	uint64_t argument1;
+	uint64_t argument2;
+	uint64_t argument3;
+	uint64_t argument4;
+	uint64_t argument5;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_denial_record) == 72, "layout of DenialRecord");
 
 /* Field descriptors for the checker: one generic walk checks every record. */
 enum wire_type { WIRE_U32, WIRE_U64, WIRE_I32, WIRE_STR, WIRE_BYTES, WIRE_LIST, WIRE_ARRAY_U32, WIRE_TEXT };
@@ -465,8 +518,11 @@ enum wire_record_id {
 	WIRE_RECORD_CGROUP_WRITE = 9,
 	WIRE_RECORD_FILE_IN = 10,
 	WIRE_RECORD_FILE_OUT = 11,
-	WIRE_RECORD_EXEC_PLAN = 12,
-	WIRE_RECORD_COUNT = 13,
+	WIRE_RECORD_AUDIT_SLOT = 12,
+	WIRE_RECORD_AUDIT_ARGUMENT = 13,
+	WIRE_RECORD_EXEC_PLAN = 14,
+	WIRE_RECORD_DENIAL_RECORD = 15,
+	WIRE_RECORD_COUNT = 16,
 };
 
 #endif

@@ -30,7 +30,7 @@ describe("messages of the launcher", () => {
     for (let start = 0; start < all.length; start += size) read(all.subarray(start, start + size));
     expect(seen).toEqual(["terminal:tty", "output:", "record:record"]);
   });
-  test.each([0, 4, 0xffffffff])("of an unknown kind are refused: %i", (kind) => {
+  test.each([0, 5, 0xffffffff])("of an unknown kind are refused: %i", (kind) => {
     expect(() => messageReader(() => undefined)(framed(kind, "x"))).toThrow("unknown form");
   });
   test("of an impossible length are refused before they are waited for", () => {

@@ -96,7 +96,7 @@ describe("a run that ended well", () => {
         seccomp: "enforced",
         landlock: "enforced",
       },
-      denials: null,
+      denials: [],
       sandbox: {
         profile: "test",
         profileDigest: "sha256:p",

@@ -30,6 +30,7 @@ export const minimalSandbox: SandboxPlan = {
   cgroups: [],
   boundingSet: 0n,
   baseFilter: new Uint8Array(),
+  auditBaseFilter: new Uint8Array(),
   landlock: [],
   landlockRequired: false,
   landlockWanted: false,
@@ -51,6 +52,9 @@ export const minimalExec: ExecPlan = {
   stdout: "pump",
   stderr: "pump",
   filter: new Uint8Array(),
+  auditFilter: new Uint8Array(),
+  auditSlots: [],
+  auditArguments: [],
   cgroupWrites: [],
   wallMs: 0n,
   stopSignal: 0,
@@ -174,6 +178,13 @@ export const fullExec: ExecPlan = {
   stdout: "terminal",
   stderr: "terminal",
   filter,
+  auditFilter: filter,
+  auditSlots: [
+    { action: "errno", error: 4095 },
+    { action: "kill", error: 0 },
+    { action: "pass", error: 0 },
+  ],
+  auditArguments: [{ syscall: 41, index: 5, mask: 0xffff_ffffn }],
   cgroupWrites: [
     { hierarchy: 0, file: "memory.limit_in_bytes", value: "268435456", limit: "memory", optional: false },
     { hierarchy: 0, file: "memory.memsw.limit_in_bytes", value: "268435456", limit: "memory", optional: true },
@@ -215,6 +226,8 @@ export const okRecord: RunRecord = {
   cpuBy: "cgroup2",
   landlockAbi: 7,
   seccompEnforced: 1,
+  audit: "exact",
+  killedFor: 0xffff_ffff,
   stdoutTruncated: 0,
   stderrTruncated: 0,
   diskFull: 0,
@@ -231,13 +244,14 @@ export const okRecord: RunRecord = {
   diskInodes: 1n,
   stdoutBytes: 6n,
   stderrBytes: unmeasured,
+  denialsLost: 0n,
   mechanisms: enums.Limit.map(() => enums.Mechanism.indexOf("notAsked")),
   leftovers: 0,
   errorText: "",
 };
 
 /** Writes a record of fixed size as the launcher does; only tests need this direction. */
-export function encodeFixed(name: "RunRecord" | "OutputRecord", values: Readonly<Record<string, unknown>>): Uint8Array {
+export function encodeFixed(name: "RunRecord" | "OutputRecord" | "DenialRecord", values: Readonly<Record<string, unknown>>): Uint8Array {
   const record = wireRecords[name];
   if (record === undefined) throw new Error(name);
   const bytes = new Uint8Array(record.size);

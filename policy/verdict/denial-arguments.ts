@@ -1,0 +1,119 @@
+/** Names for the numbers that system calls take. Only registers: what a pointer leads to may change before anybody looks. */
+interface Argument {
+  readonly name: string;
+  readonly kind: "value" | "flags" | "plain";
+  readonly words?: Readonly<Record<string, bigint>>;
+}
+
+// include/uapi/linux/sched.h
+const namespaceFlags = {
+  CLONE_VM: 0x100n,
+  CLONE_FS: 0x200n,
+  CLONE_FILES: 0x400n,
+  CLONE_SIGHAND: 0x800n,
+  CLONE_PTRACE: 0x2000n,
+  CLONE_VFORK: 0x4000n,
+  CLONE_THREAD: 0x10000n,
+  CLONE_NEWNS: 0x20000n,
+  CLONE_SYSVSEM: 0x40000n,
+  CLONE_SETTLS: 0x80000n,
+  CLONE_PARENT_SETTID: 0x100000n,
+  CLONE_CHILD_CLEARTID: 0x200000n,
+  CLONE_UNTRACED: 0x800000n,
+  CLONE_CHILD_SETTID: 0x1000000n,
+  CLONE_NEWCGROUP: 0x2000000n,
+  CLONE_NEWUTS: 0x4000000n,
+  CLONE_NEWIPC: 0x8000000n,
+  CLONE_NEWUSER: 0x10000000n,
+  CLONE_NEWPID: 0x20000000n,
+  CLONE_NEWNET: 0x40000000n,
+  CLONE_IO: 0x80000000n,
+} as const;
+
+// include/linux/socket.h
+const families = {
+  AF_UNIX: 1n,
+  AF_INET: 2n,
+  AF_AX25: 3n,
+  AF_IPX: 4n,
+  AF_INET6: 10n,
+  AF_KEY: 15n,
+  AF_NETLINK: 16n,
+  AF_PACKET: 17n,
+  AF_RDS: 21n,
+  AF_CAN: 29n,
+  AF_TIPC: 30n,
+  AF_BLUETOOTH: 31n,
+  AF_ALG: 38n,
+  AF_VSOCK: 40n,
+  AF_KCM: 41n,
+  AF_SMC: 43n,
+  AF_XDP: 44n,
+} as const;
+
+// include/uapi/linux/ptrace.h, prctl.h, personality.h, asm-generic/ioctls.h
+const ptraceRequests = {
+  PTRACE_TRACEME: 0n,
+  PTRACE_PEEKTEXT: 1n,
+  PTRACE_PEEKDATA: 2n,
+  PTRACE_POKETEXT: 4n,
+  PTRACE_POKEDATA: 5n,
+  PTRACE_CONT: 7n,
+  PTRACE_ATTACH: 16n,
+  PTRACE_DETACH: 17n,
+  PTRACE_SEIZE: 0x4206n,
+} as const;
+const prctlOptions = {
+  PR_SET_PDEATHSIG: 1n,
+  PR_SET_DUMPABLE: 4n,
+  PR_SET_NAME: 15n,
+  PR_SET_SECCOMP: 22n,
+  PR_TASK_PERF_EVENTS_DISABLE: 31n,
+  PR_TASK_PERF_EVENTS_ENABLE: 32n,
+  PR_SET_MM: 35n,
+  PR_SET_CHILD_SUBREAPER: 36n,
+  PR_SET_NO_NEW_PRIVS: 38n,
+} as const;
+const personalities = { ADDR_NO_RANDOMIZE: 0x40000n, READ_IMPLIES_EXEC: 0x400000n } as const;
+const requests = { TCGETS: 0x5401n, TIOCSTI: 0x5412n, TIOCGWINSZ: 0x5413n, TIOCLINUX: 0x541cn, FIONREAD: 0x541bn } as const;
+
+const flagsArgument: Argument = { name: "flags", kind: "flags", words: namespaceFlags };
+const domain: Argument = { name: "domain", kind: "value", words: families };
+
+const known: Readonly<Record<string, Readonly<Record<number, Argument>>>> = {
+  bpf: { 0: { name: "cmd", kind: "plain" } },
+  clone: { 0: flagsArgument },
+  fcntl: { 1: { name: "cmd", kind: "plain" } },
+  ioctl: { 1: { name: "request", kind: "value", words: requests } },
+  ioprio_set: { 0: { name: "which", kind: "plain" }, 1: { name: "who", kind: "plain" } },
+  keyctl: { 0: { name: "operation", kind: "plain" } },
+  personality: { 0: { name: "persona", kind: "flags", words: personalities } },
+  prctl: { 0: { name: "option", kind: "value", words: prctlOptions } },
+  prlimit64: { 0: { name: "pid", kind: "plain" }, 1: { name: "resource", kind: "plain" } },
+  ptrace: { 0: { name: "request", kind: "value", words: ptraceRequests } },
+  setns: { 1: { name: "nstype", kind: "flags", words: namespaceFlags } },
+  setpriority: { 0: { name: "which", kind: "plain" }, 1: { name: "who", kind: "plain" } },
+  socket: { 0: domain, 1: { name: "type", kind: "plain" }, 2: { name: "protocol", kind: "plain" } },
+  socketpair: { 0: domain },
+  unshare: { 0: flagsArgument },
+};
+
+function number(value: bigint): string {
+  return value < 4096n ? String(value) : `0x${value.toString(16)}`;
+}
+
+/** `CLONE_NEWUSER|CLONE_NEWNS|0x11`. */
+function flagWords(value: bigint, words: Readonly<Record<string, bigint>>): string {
+  const set = Object.entries(words).filter(([, bit]) => (value & bit) === bit);
+  const rest = set.reduce((left, [, bit]) => left & ~bit, value);
+  return [...set.map(([name]) => name), ...(rest !== 0n || set.length === 0 ? [number(rest)] : [])].join("|");
+}
+
+/** The argument's name, and its value in words where there are any. */
+export function argumentWords(syscall: string, index: number, value: bigint): readonly [name: string, words: string] {
+  const argument = known[syscall]?.[index];
+  if (argument === undefined) return [`arg${index}`, number(value)];
+  const words = argument.words ?? {};
+  if (argument.kind === "flags") return [argument.name, flagWords(value, words)];
+  return [argument.name, Object.entries(words).find(([, one]) => one === value)?.[0] ?? number(value)];
+}
