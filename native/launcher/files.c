@@ -24,6 +24,7 @@
 struct work_result {
 	int error; /* positive errno */
 	uint32_t failure;
+	bool at_target; /* the error came from writing */
 	uint64_t bytes;
 };
 
@@ -35,7 +36,7 @@ static bool unwanted(const struct run *run)
 	return run->caller_gone || poll(fds, 2, 0) > 0;
 }
 
-static int copy_bytes(const struct run *run, int from, int to, uint64_t limit, uint64_t *ret_bytes)
+static int copy_bytes(const struct run *run, int from, int to, uint64_t limit, struct work_result *ret)
 {
 	char buffer[65536];
 	uint64_t total = 0;
@@ -52,10 +53,12 @@ static int copy_bytes(const struct run *run, int from, int to, uint64_t limit, u
 		if (unwanted(run))
 			return -ECANCELED;
 		int r = write_all(to, buffer, (size_t)n);
-		if (r < 0)
+		if (r < 0) {
+			ret->at_target = true;
 			return r;
+		}
 	}
-	*ret_bytes = total;
+	ret->bytes = total;
 	return 0;
 }
 
@@ -125,7 +128,7 @@ static void bring_in(const struct run *run, uint32_t i, int ignored, struct work
 	if (r == 0) {
 		CLEANUP_FD int to =
 			sys_openat2(run->work, target, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, BENEATH);
-		r = to < 0 ? to : copy_bytes(run, run->files_in[i], to, UINT64_MAX, &ret->bytes);
+		r = to < 0 ? to : copy_bytes(run, run->files_in[i], to, UINT64_MAX, ret);
 		if (r == 0 && fchmod(to, file->mode) < 0)
 			r = -errno;
 	}
@@ -166,11 +169,10 @@ static void bring_out(const struct run *run, uint32_t i, int to, struct work_res
 		return;
 	}
 	if (r == 0)
-		r = (uint64_t)status.st_size > file->max_bytes
-			    ? -EFBIG
-			    : copy_bytes(run, from, to, file->max_bytes, &ret->bytes);
+		r = (uint64_t)status.st_size > file->max_bytes ? -EFBIG
+							       : copy_bytes(run, from, to, file->max_bytes, ret);
 	if (r < 0) {
-		ret->failure = output_failure(-r);
+		ret->failure = ret->at_target ? OUTPUT_FAILURE_DESTINATION : output_failure(-r);
 		ret->error = -r;
 	} else if (status.st_mode & 0111) {
 		mode_t mask = umask(0);

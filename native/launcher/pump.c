@@ -172,7 +172,15 @@ static void reader_gone(struct run *run, struct pump *pump, int error)
 {
 	static const char *const names[] = { "stdin", "stdout", "stderr" };
 	ptrdiff_t stream = pump - run->pumps;
+	int left = 0;
 
+	/* What the program has written counts, though nobody will read it. */
+	if (pump->to_is_caller && pump->from_open && ioctl(pump->from.fd, FIONREAD, &left) == 0) {
+		uint64_t room = pump->limit - pump->count;
+
+		pump->count += (uint64_t)left < room ? (uint64_t)left : room;
+	}
+	pump->truncated |= pump->to_is_caller && (left > 0 || pump->start < pump->end);
 	pump->start = pump->end = 0;
 	pump_close_to(run, pump);
 	pump_close_from(run, pump);

@@ -85,7 +85,7 @@ export function messageFor(verdict: Verdict, run: RunFacts): string {
     case "wall-time-limit":
       return `ran longer than the limit of ${limit("wallTime") ?? "its host"}`;
     case "output-limit":
-      return `wrote more to ${floodedStream(record)} than the limit of ${limit("output") ?? "its host"}`;
+      return `wrote more to ${floodedStream(run)} than the limit of ${limit("output") ?? "its host"}`;
     case "disk-limit":
       if (wasKilledForDisk(record)) return `put more into the scratch space than ${overfilledWords(run)}`;
       return `${ending(record)} with the scratch space full (${scratchWords(run)}); that this was the cause is inferred`;
@@ -113,9 +113,14 @@ function ending({ exitCode, signal }: RunRecord): string {
   return signal > 0 ? `killed by ${signalWords(signal)}` : `exited with code ${exitCode}`;
 }
 
-function floodedStream({ stdoutTruncated, stderrTruncated }: RunRecord): string {
-  if (stdoutTruncated !== 0 && stderrTruncated !== 0) return "stdout and stderr";
-  return stderrTruncated !== 0 ? "stderr" : "stdout";
+/** Of a stream whose reader had gone something is missing too. */
+function floodedStream(run: RunFacts): string {
+  const { stdoutTruncated, stderrTruncated, stdoutBytes, stderrBytes } = run.record;
+  const limit = BigInt(appliedLimits(run).output ?? 0);
+  const stdout = stdoutTruncated !== 0 && stdoutBytes >= limit;
+  const stderr = stderrTruncated !== 0 && stderrBytes >= limit;
+  if (stdout && stderr) return "stdout and stderr";
+  return stderr ? "stderr" : "stdout";
 }
 
 /** The limits that a scratch folder on disk went over; the last sample may be of a moment before. */

@@ -198,10 +198,11 @@ function leftoverWords({ leftovers }: RunRecord): string {
 }
 
 function outputsOf(records: readonly OutputRecord[], { exec }: LaunchPlan): RunReport["outputs"] {
-  return exec.filesOut.map(({ source, maxBytes }, index) => {
+  return exec.filesOut.map((file, index) => {
+    const { source } = file;
     const record = records.find((output) => output.index === index);
     if (record === undefined) return { path: source, bytes: null, error: "not copied: the run ended before" };
-    const error = outputError(record, Number(maxBytes));
+    const error = outputError(record, file);
     return { path: source, bytes: error === null ? count(record.bytes) : null, error };
   });
 }

@@ -3,7 +3,7 @@
 import type { LaunchPlan } from "../compile/types.ts";
 import { errnoName } from "../seccomp/errno.ts";
 import { formatSize } from "../units.ts";
-import type { FsEntry, OutputFailure, OutputRecord, RunRecord } from "../wire/wire.gen.ts";
+import type { FileOut, FsEntry, OutputFailure, OutputRecord, RunRecord } from "../wire/wire.gen.ts";
 import { steps } from "../wire/wire.gen.ts";
 
 /** strerror(3) for the errors that a launch meets; others have their name alone. */
@@ -118,7 +118,7 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   };
 }
 
-function stepSubject({ errorStep, errorIndex }: RunRecord, { sandbox, exec }: LaunchPlan): string {
+function stepSubject({ errorStep, errorIndex, errorText }: RunRecord, { sandbox, exec }: LaunchPlan): string {
   switch (errorStep) {
     case "filesystem":
       return entryWords(sandbox.filesystem[errorIndex]);
@@ -126,6 +126,8 @@ function stepSubject({ errorStep, errorIndex }: RunRecord, { sandbox, exec }: La
       return sandbox.landlock[errorIndex] === undefined ? "" : `Landlock rule for ${shown(sandbox.landlock[errorIndex].path)}`;
     case "rlimits":
       return exec.rlimits[errorIndex] === undefined ? "" : `resource limit number ${exec.rlimits[errorIndex].resource}`;
+    case "deliver":
+      return `writing the program's ${errorText} to where it was to go`;
     case "filesIn":
       return exec.filesIn[errorIndex] === undefined
         ? ""
@@ -170,14 +172,14 @@ const outputReasons: Readonly<Record<OutputFailure, string>> = {
   link: "a symbolic link is in its path",
   tooBig: "larger than its size limit",
   unreadable: "cannot be read",
-  destination: "its destination cannot be written",
+  destination: "cannot be written",
   notBeneath: "not beneath the work folder",
 };
 
-/** Why a file was not copied out; null where it was. */
-export function outputError({ failure, error }: OutputRecord, maxBytes: number): string | null {
+/** Why a file was not copied out, naming its destination where that is the cause; null where it was copied. */
+export function outputError({ failure, error }: OutputRecord, { hostPath, maxBytes }: FileOut): string | null {
   if (failure === "none") return null;
-  if (failure === "tooBig") return `${outputReasons.tooBig} of ${formatSize(maxBytes)}`;
+  if (failure === "tooBig") return `${outputReasons.tooBig} of ${formatSize(Number(maxBytes))}`;
   const errno = error === 0 || !["unreadable", "destination"].includes(failure) ? "" : `: ${errnoWords(error)}`;
-  return `${outputReasons[failure]}${errno}`;
+  return `${failure === "destination" ? `${shown(hostPath)} ` : ""}${outputReasons[failure]}${errno}`;
 }

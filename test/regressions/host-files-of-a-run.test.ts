@@ -1,9 +1,10 @@
 // Kind of fault: a file of the caller's is overwritten, or the report goes where the program wants it.
+import { spawn } from "node:child_process";
 import { existsSync, linkSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
-import { belljar } from "../helpers/belljar.ts";
+import { belljar, belljarCommand } from "../helpers/belljar.ts";
 import { plantCanary } from "../helpers/canary.ts";
 import { tempDir } from "../helpers/places.ts";
 
@@ -109,4 +110,33 @@ needs("userns")("input that cannot fit is refused before the start", async () =>
   expect(refused).toMatchObject({ code: 125, stdout: "", stderr: expect.stringMatching(/disk limit of 1 MiB\nhint: --disk/) });
   expect((await belljar(["run", "--disk", "3M", "--in", "a", "--", "test", "-s", "a"], { cwd, report: false })).code).toBe(0);
   expect(existsSync(join(cwd, "a"))).toBe(true);
+});
+
+needs("userns")("a host file that cannot take what is copied out is named, and it is not the program's file that is at fault", async () => {
+  const cwd = tempDir("full");
+  const mounted = 'mount -t tmpfs -o size=64k tmpfs "$0" && exec "$@"';
+  const onFullDisk = (args: readonly string[]) =>
+    belljar(args, { cwd, report: false, program: ["unshare", "-Urm", "sh", "-c", mounted, cwd, ...belljarCommand] });
+  const write = ["--", "sh", "-c", "head -c 500000 /dev/zero > big; exit 0"];
+  const out = await onFullDisk(["run", "--json", "--out", `big:${join(cwd, "there")}`, ...write]);
+  expect(out.code).toBe(125);
+  expect(JSON.parse(out.stdout).report).toMatchObject({
+    verdict: "ok",
+    outputs: [{ path: "big", bytes: null, error: expect.stringMatching(`'${join(cwd, "there")}' cannot be written: ENOSPC`) }],
+  });
+  const stream = await onFullDisk(["run", "--stdout", join(cwd, "log"), "--", "head", "-c", "500000", "/dev/zero"]);
+  expect(stream).toMatchObject({ code: 125, stderr: expect.stringMatching(/^belljar: sandbox-error: .*program's stdout.*ENOSPC/) });
+});
+
+needs("userns")("output that nobody reads any more is counted, and not called delivered", async () => {
+  const dir = tempDir("unread");
+  const [program = "", ...words] = belljarCommand;
+  const run = ["run", "--report", join(dir, "report.json"), "--", "printf", "hello"];
+  const child = spawn(program, [...words, ...run], { stdio: ["ignore", "pipe", "inherit"], env: { PATH: process.env["PATH"], HOME: dir } });
+  child.stdout.destroy(); // long before Node is up in there
+  expect(await new Promise((resolve) => child.once("close", resolve))).toBe(0);
+  expect(JSON.parse(readFileSync(join(dir, "report.json"), "utf8"))).toMatchObject({
+    verdict: "ok",
+    output: { stdoutBytes: 5, stderrBytes: 0, truncated: true },
+  });
 });

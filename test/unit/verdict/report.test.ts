@@ -175,6 +175,7 @@ describe("a run that ended well", () => {
 
 describe("messages name the limit with its value", () => {
   const failed = { exitCode: 1 };
+  const bothFlooded = { stdoutTruncated: 1, stderrTruncated: 1, stdoutBytes: 16777216n, stderrBytes: 16777216n };
   const cases: readonly (readonly [Verdict, Partial<RunRecord>, string, number])[] = [
     ["exit-nonzero", { exitCode: 3 }, "exited with code 3", 3],
     ["signaled", { exitCode: -1, signal: 11 }, "killed by SIGSEGV (invalid memory access)", 139],
@@ -183,9 +184,11 @@ describe("messages name the limit with its value", () => {
     ["memory-limit", { exitCode: -1, signal: 9 }, "used more memory than the limit of 256 MiB", 124],
     ["cpu-time-limit", { exitCode: -1, signal: 9 }, "used more CPU time than the limit of 2 s", 124],
     ["wall-time-limit", { exitCode: -1, signal: 9 }, "ran longer than the limit of 6 s", 124],
-    ["output-limit", { stdoutTruncated: 1 }, "wrote more to stdout than the limit of 16 MiB", 124],
-    ["output-limit", { stderrTruncated: 1 }, "wrote more to stderr than the limit of 16 MiB", 124],
-    ["output-limit", { stdoutTruncated: 1, stderrTruncated: 1 }, "wrote more to stdout and stderr than the limit of 16 MiB", 124],
+    ["output-limit", { stdoutTruncated: 1, stdoutBytes: 16777216n }, "wrote more to stdout than the limit of 16 MiB", 124],
+    ["output-limit", { stderrTruncated: 1, stderrBytes: 16777216n }, "wrote more to stderr than the limit of 16 MiB", 124],
+    ["output-limit", bothFlooded, "wrote more to stdout and stderr than the limit of 16 MiB", 124],
+    // The reader of stdout had gone.
+    ["output-limit", { ...bothFlooded, stdoutBytes: 5n }, "wrote more to stderr than the limit of 16 MiB", 124],
     [
       "disk-limit",
       failed,
@@ -433,7 +436,7 @@ describe("files out", () => {
     ["tooBig", 27, "larger than its size limit of 10 bytes"],
     ["unreadable", 5, "cannot be read: EIO (input/output error)"],
     ["unreadable", 0, "cannot be read"],
-    ["destination", 28, "its destination cannot be written: ENOSPC (no space left, or a limit of the kernel reached)"],
+    ["destination", 28, "'/h/a.out' cannot be written: ENOSPC (no space left, or a limit of the kernel reached)"],
     ["notBeneath", 18, "not beneath the work folder"],
   ])("%s %i", (failure, error, words) => {
     expect(report({ outputs: [output(0, failure, error)] }).outputs[0]).toEqual({ path: "a.out", bytes: null, error: words });
