@@ -199,7 +199,7 @@ describe("messages name the limit with its value", () => {
     ["cancelled", { cancelSignal: 15 }, "cancelled by SIGTERM", 143],
     ["cancelled", {}, "cancelled by the caller", 130],
   ];
-  test.each(cases)("%s %j", (verdict, record, message, exitCode) => {
+  test.each(cases)("%s %o", (verdict, record, message, exitCode) => {
     const made = report({ verdict, record });
     expect(made).toMatchObject({ verdict, message, error: null });
     expect(exitCodeFor(made)).toBe(exitCode);
