@@ -78,17 +78,17 @@ const needs = {
       there: file("/bin/busybox", "/usr/bin/busybox", "/sbin/busybox", "/bin/busybox.static"),
       ...{ apt: "busybox-static", dnf: "busybox", apk: "busybox-static", pacman: "busybox" },
     },
-  ],
-  test: [
-    { what: "zstd", there: file("/usr/bin/zstd"), apt: "zstd", dnf: "zstd", apk: "zstd", pacman: "zstd" },
-    { what: "openssl", there: file("/usr/bin/openssl"), apt: "openssl", dnf: "openssl", apk: "openssl", pacman: "openssl" },
     {
       what: "fuse-overlayfs",
       there: command("fuse-overlayfs"),
       ...{ apt: "fuse-overlayfs", dnf: "fuse-overlayfs", apk: "fuse-overlayfs", pacman: "fuse-overlayfs" },
     },
-    { what: "unshare", there: command("unshare"), apt: "util-linux", dnf: "util-linux", apk: "util-linux-misc", pacman: "util-linux" },
     { what: "tar", there: command("tar"), apt: "tar", dnf: "tar", apk: "tar", pacman: "tar" },
+  ],
+  test: [
+    { what: "zstd", there: file("/usr/bin/zstd"), apt: "zstd", dnf: "zstd", apk: "zstd", pacman: "zstd" },
+    { what: "openssl", there: file("/usr/bin/openssl"), apt: "openssl", dnf: "openssl", apk: "openssl", pacman: "openssl" },
+    { what: "unshare", there: command("unshare"), apt: "util-linux", dnf: "util-linux", apk: "util-linux-misc", pacman: "util-linux" },
   ],
   check: [
     { what: "clang", there: command("clang"), apt: "clang", dnf: "clang", apk: "clang", pacman: "clang" },
