@@ -1,10 +1,19 @@
 // What is shown read-only must stay so, by whatever way it is reached.
 import { spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
-import { attackDir, attackInSandbox, attackProgram, attackTest, Tries, volumeOf } from "../helpers/attack.ts";
+import {
+  attackDir,
+  attackInSandbox,
+  attackOutside,
+  attackProgram,
+  attackTest,
+  Tries,
+  volumeOf,
+  withoutSeccomp,
+} from "../helpers/attack.ts";
 import { belljar } from "../helpers/belljar.ts";
 import { plantCanary } from "../helpers/canary.ts";
 import { tempDir } from "../helpers/places.ts";
@@ -102,6 +111,26 @@ needs("userns")("overwrites its own executable through a handle, once something 
   ]);
   expect(new Tries(inside.stdout).outcomes()).toMatchObject({ "write-0": expect.stringMatching(/^(EROFS|EACCES)$/) });
   expect(readFileSync(copy).equals(before)).toBe(true);
+});
+
+needs("userns")("leaves a set-user-ID file of the caller's in a writable volume, for others on the host to run", async () => {
+  const shared = (): string => tempDir("shared");
+  const byMode = { "chmod-user": "OK", "chmod-group": "OK", "chmod-high": "OK", fchmodat: "OK", fchmodat2: "OK" };
+  const born = { written: "EPERM", grown: "EPERM", allocated: "EPERM" };
+  expect(attackOutside(program, ["set-id", shared()]).outcomes(), "control: outside").toEqual({ ...byMode, ...born });
+  const lifted = await attackInSandbox(program, ["set-id", "/v"], { run: ["-v", `${shared()}:/v:rw`, ...withoutSeccomp()] });
+  expect(lifted.tries.outcomes(), "control: no filter").toEqual({ ...byMode, ...born });
+  for (const profile of ["default", "judge"]) {
+    const dir = shared();
+    const inside = await attackInSandbox(program, ["set-id", "/v"], { run: ["-v", `${dir}:/v:rw`, "-p", profile] });
+    const refused = Object.fromEntries(Object.keys(byMode).map((name) => [name, "EPERM"]));
+    expect(inside.tries.outcomes(), profile).toEqual({ ...refused, ...born });
+    const found = readdirSync(dir).map((name) => (statSync(join(dir, name)).size > 0 ? statSync(join(dir, name)).mode & 0o6000 : 0));
+    expect(found).toEqual([0, 0, 0, 0]);
+  }
+  // Other modes are nobody's business.
+  const ordinary = ["sh", "-c", "touch f && chmod 1777 f && chmod 4000 f; stat -c %a f"];
+  expect(await belljar(["run", "--", ...ordinary])).toMatchObject({ code: 0, stdout: "1777\n" });
 });
 
 needs("userns")("a volume inside a volume of the host stays as it was", async () => {

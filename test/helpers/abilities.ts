@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "vitest";
+import { fixtureProgram } from "./compile.ts";
 import { root } from "./places.ts";
 
 /** null: this machine has it; otherwise the reason why not. */
@@ -40,6 +41,11 @@ function launcherProbe(name: string): Probe {
       return `the launcher's probe printed no JSON: ${stdout.slice(0, 200)}`;
     }
   };
+}
+
+function tries32(): string {
+  if (process.arch !== "x64") return `this is ${process.arch}`;
+  return spawnSync(fixtureProgram("seccomp-try"), ["--", "int80-mkdir:/"], { encoding: "utf8", timeout: 5000 }).stdout.trim();
 }
 
 function cgroup1(): string | null {
@@ -106,7 +112,11 @@ const probes = {
   "docker-registry": program("/usr/bin/docker-registry"),
   htpasswd: program("/usr/bin/htpasswd"),
   bwrap: program("/usr/bin/bwrap"),
-  i386: () => (existsSync("/proc/sys/abi/vsyscall32") ? null : "no 32-bit entry points"),
+  i386: () => {
+    // mkdir of what is there already. A kernel may have the calls and yet take int 0x80 from nobody: then it is a fault.
+    const outcome = tries32();
+    return outcome === "errno 17" ? null : `mkdir through int 0x80: ${outcome}`;
+  },
   tiocsti: () => {
     const file = "/proc/sys/dev/tty/legacy_tiocsti";
     return !existsSync(file) || readFileSync(file, "utf8").trim() === "1" ? null : `${file} is not 1`;

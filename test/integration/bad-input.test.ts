@@ -69,7 +69,8 @@ const options: readonly Case[] = [
   ["a user that there is not", ["-u", "nosuch", ...started], ["'nosuch'", "no such user"]],
   ["a field that there is not", ["--set", "limits.memori=1", ...started], ["limits.memori", "did you mean"]],
   ["--set without a value", ["--set", "limits.memory", ...started], ["PATH=VALUE"]],
-  ["an image, which this version cannot do", ["-i", "debian:12", ...started], ["--image"]],
+  ["an image reference that is none", ["-i", "Some Image", ...started], ["--image", "must be an image reference"]],
+  ["an image together with a root file system", ["-i", "debian:12", "--rootfs", "host", ...started], ["--image", "--rootfs"]],
   ["--tty without a terminal", ["-t", ...started], ["--tty", "terminal"]],
   ["--json with --stdout", ["--json", "--stdout", "x", ...started], ["--stdout"]],
 ];
