@@ -133,9 +133,11 @@ static void read_status(struct run *run, struct wire_run_record *record)
 	if (record->signal == SIGSYS && (filter_kills(&run->plan.exec_part, run->plan.exec->filter) ||
 					 filter_kills(&run->plan.sandbox_part, run->plan.sandbox->base_filter)))
 		run->evidence |= EVIDENCE_SIGSYS;
-	/* A rule that kills, where calls are audited: our own kill record. */
-	if (record->signal == SIGKILL && run->killed_for != UINT32_MAX)
+	/* A rule that kills, where calls are audited: our own kill record, in place of the signal that the rule means. */
+	if (record->signal == SIGKILL && run->killed_for != UINT32_MAX) {
+		record->signal = SIGSYS;
 		run->evidence |= EVIDENCE_SIGSYS;
+	}
 }
 
 static void read_counters(struct run *run, struct wire_run_record *record)
