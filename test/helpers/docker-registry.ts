@@ -60,7 +60,6 @@ export async function dockerRegistry(
 ): Promise<DockerRegistry> {
   const { account, tokens } = options;
   const dir = tempDir("registry");
-  const port = await freePort();
   let auth = "";
   if (account !== undefined) {
     writeFileSync(join(dir, "htpasswd"), await checked("htpasswd", ["-nbB", account.username, account.password]));
@@ -70,6 +69,17 @@ export async function dockerRegistry(
     const { realm, issuer, certificate } = tokens;
     auth = `auth: { token: { realm: "${realm}", service: "test registry", issuer: "${issuer}", rootcertbundle: ${certificate} } }\n`;
   }
+  for (let attempt = 1; ; attempt++) {
+    const started = await startRegistry(dir, auth);
+    if (typeof started !== "string") return started;
+    // The port was free, and somebody else was faster.
+    if (attempt === 5 || !started.includes("address already in use")) throw new Error(`docker-registry: ${started}`);
+  }
+}
+
+/** What it wrote, when it did not start. */
+async function startRegistry(dir: string, auth: string): Promise<DockerRegistry | string> {
+  const port = await freePort();
   writeFileSync(join(dir, "config.yml"), configuration(dir, port, auth));
   const child: ChildProcess = spawn("docker-registry", ["serve", join(dir, "config.yml")], { stdio: ["ignore", "pipe", "pipe"] });
   let log = "";
@@ -83,9 +93,11 @@ export async function dockerRegistry(
     child.kill("SIGKILL");
     await ended;
   });
-  await until(() => log.includes("listening on") || child.exitCode !== null, { what: "docker-registry", timeoutMs: 15_000 });
-  if (child.exitCode !== null) throw new Error(`docker-registry: ${log}`);
-  return { host: `127.0.0.1:${port}`, log: () => log };
+  // Much of the machine may be busy with other tests.
+  await until(() => log.includes("listening on") || child.exitCode !== null, { what: "docker-registry", timeoutMs: 40_000 });
+  if (child.exitCode === null) return { host: `127.0.0.1:${port}`, log: () => log };
+  await ended;
+  return log;
 }
 
 const base64url = (value: unknown): string => Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
