@@ -37,6 +37,7 @@ static int say(struct init *init, uint32_t kind, const int *fds, unsigned int co
 {
 	struct init_message message = {
 		.kind = kind,
+		.has_segments = init->segments >= 0,
 		.scratch_bytes = init->base_bytes,
 		.scratch_inodes = init->base_inodes,
 		.failure = init->failure,
@@ -235,7 +236,7 @@ static int loopback(struct init *init)
 static int ready(struct init *init, const struct namespaces *namespaces)
 {
 	const char *work = plan_text(&init->plan->sandbox_part, init->plan->sandbox->work_path);
-	int fds[4] = { -1, -1, init->scratch, -1 };
+	int fds[MESSAGE_MAX_FDS] = { -1, -1, init->scratch, -1, -1 };
 	unsigned int count = 3;
 	int r;
 
@@ -245,6 +246,8 @@ static int ready(struct init *init, const struct namespaces *namespaces)
 	fds[1] = sys_open_in_root(fds[0], work, O_PATH | O_DIRECTORY);
 	if (fds[1] < 0)
 		return init_fail(init, STEP_READY, 1, fds[1], work);
+	if (init->segments >= 0)
+		fds[count++] = init->segments;
 	if (init->plan->sandbox->id_mode == ID_MODE_SUBORDINATE)
 		fds[count++] = namespaces->fds[0];
 	r = say(init, INIT_READY, fds, count);
@@ -345,6 +348,7 @@ void init_main(const struct plan *plan, int channel)
 			     .parts = -1,
 			     .fuse = -1,
 			     .root = -1,
+			     .segments = -1,
 			     .exec_fds = { -1, -1, -1, -1 } };
 	unsigned int terminal = plan->exec->stdin == STDIO_KIND_TERMINAL;
 	int signals = -1;
@@ -358,6 +362,9 @@ void init_main(const struct plan *plan, int channel)
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	(void)umask(0);
 	init.host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* It shows the IPC namespace of who opens it. A host that hides it leaves those segments unsampled. */
+	if (init.host_proc >= 0 && plan->exec->mechanisms[LIMIT_MEMORY] == MECHANISM_SUPERVISOR)
+		init.segments = openat(init.host_proc, "sysvipc/shm", O_RDONLY | O_CLOEXEC);
 	r = init.host_proc < 0 ? init_fail(&init, STEP_MAP_SELF, 8, errno, "/proc") : build(&init);
 	if (r == 0) {
 		hear(&init, EXEC_RUN, init.exec_fds, terminal ? 1 : 4);

@@ -17,6 +17,7 @@ struct init {
 	int scratch;	  /* root of the scratch tmpfs */
 	int parts;	  /* a bindable mount of scratch/parts: the writable places */
 	int root;	  /* root of the new file system */
+	int segments;	  /* /proc/sysvipc/shm of the sandbox, for a sampler of memory */
 	int fuse;	  /* connection of a FUSE root, for its companion */
 	uint64_t own[16]; /* mounts that are ours to make things on: the root and the parts of the scratch */
 	unsigned int own_count;

@@ -148,7 +148,10 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 	/* A folder on disk is no memory, and its file system's figures are not the program's. */
 	if (*plan_text(&run->plan.sandbox_part, run->plan.sandbox->scratch_path))
 		close_fd(&run->scratch);
-	run->userns = count > 3 ? fds[3] : -1;
+	unsigned int at = 3;
+	if (message->has_segments && at < count)
+		run->segments = fds[at++];
+	run->userns = at < count ? fds[at] : -1;
 	run->base_bytes = message->scratch_bytes;
 	run->base_inodes = message->scratch_inodes;
 	run->state = RUN_STARTING;
@@ -161,7 +164,7 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 bool launch_channel(struct run *run)
 {
 	struct init_message message;
-	int fds[4];
+	int fds[MESSAGE_MAX_FDS];
 	unsigned int count = ARRAY_SIZE(fds);
 	int r = message_receive(run->channel, &message, sizeof(message), fds, &count, NULL, MSG_DONTWAIT);
 

@@ -66,7 +66,7 @@ static void initialise(struct run *run)
 	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
 	run->listener.fd = -1;
 	run->killed_for = UINT32_MAX;
-	run->root = run->work = run->scratch = run->userns = run->clock = run->program_pidfd = -1;
+	run->root = run->work = run->scratch = run->userns = run->segments = run->clock = run->program_pidfd = -1;
 	for (size_t i = 0; i < ARRAY_SIZE(run->program_ends); i++)
 		run->program_ends[i] = -1;
 	for (int i = 0; i < 3; i++)

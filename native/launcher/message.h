@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define MESSAGE_MAX_FDS 4
+#define MESSAGE_MAX_FDS 5
 
 /* Sends one packet with up to MESSAGE_MAX_FDS descriptors. 0 or a negative errno. Async-signal-safe. */
 int message_send(int socket, const void *data, size_t length, const int *fds, unsigned int count);

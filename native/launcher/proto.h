@@ -27,13 +27,14 @@ enum init_message_kind {
 	INIT_FAILED = 1, /* failure */
 	INIT_WANTS_IDS,	 /* subordinate mode: map me */
 	INIT_NAMESPACES, /* companions may start; descriptors: user, mount, network namespace [, FUSE] */
-	INIT_READY,	 /* descriptors: root, work folder, scratch [, user namespace] */
+	INIT_READY,	 /* descriptors: root, work folder, scratch [, segments] [, user namespace] */
 	INIT_GUARDED,	 /* nothing of init can be used any more */
 	INIT_EXITED,	 /* the program's main process ended */
 };
 
 struct init_message {
 	uint32_t kind;
+	uint32_t has_segments;	/* INIT_READY: /proc/sysvipc/shm is among the descriptors */
 	int32_t status;		/* wait status of the program */
 	uint64_t scratch_bytes; /* in use before the program ran */
 	uint64_t scratch_inodes;

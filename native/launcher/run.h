@@ -103,6 +103,7 @@ struct run {
 	int channel, gate, init_pidfd;
 	pid_t init_pid, program_pid;	 /* as our own pid namespace names them */
 	int root, work, scratch, userns; /* of the sandbox, from init */
+	int segments;			 /* its /proc/sysvipc/shm, where memory is sampled, or -1 */
 	int clock;			 /* perf task clock, or -1 */
 	int program_ends[4];		 /* gate and stdio of the program, until they are sent */
 	bool guarded, waiting, gate_open, exec_sent, reaped;
@@ -135,6 +136,7 @@ struct run {
 	uint64_t tree_max_rss;
 	bool has_samples;
 	uint64_t oom_kills;
+	uint64_t next_held_ns, held_bytes;
 	uint64_t next_certain_ns; /* not before, because the last exact walk took its time */
 	struct watch listener;	  /* of denied calls, or -1 */
 	uint32_t denial_count;
@@ -211,7 +213,7 @@ struct sample {
  * One walk. The memory figure is cheap and may count shared pages more than once; when it is above `doubt` the walk is
  * repeated with proportional shares, which cost more and are right.
  */
-int sample_tree(const struct run *run, uint64_t doubt, struct sample *ret_sample);
+int sample_tree(struct run *run, uint64_t doubt, struct sample *ret_sample);
 /* Adds a sample's CPU time to what is known of the run. */
 void sample_cpu(struct run *run, const struct sample *sample);
 

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -241,6 +242,29 @@ static inline int sys_seccomp_listen(const void *filter, uint32_t bytes, unsigne
 static inline int sys_open_in_root(int root, const char *path, uint64_t flags)
 {
 	return sys_openat2(root, path, flags, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+}
+
+/* Calls `each` for the names in a directory until it says stop. getdents64, because readdir would allocate. */
+static inline void sys_each_name(int dir, bool (*each)(const char *name, void *data), void *data)
+{
+	char entries[4096] __attribute__((aligned(8)));
+	struct entry {
+		uint64_t inode;
+		int64_t offset;
+		unsigned short length;
+		unsigned char type;
+		char name[];
+	};
+
+	for (long n; dir >= 0 && (n = syscall(SYS_getdents64, dir, entries, sizeof(entries))) > 0;) {
+		for (long at = 0; at < n;) {
+			const struct entry *entry = (const void *)(entries + at);
+
+			if (each(entry->name, data))
+				return;
+			at += entry->length;
+		}
+	}
 }
 
 #endif
