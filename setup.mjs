@@ -114,6 +114,25 @@ const needs = {
       ...{ apt: "libc6-dev-arm64-cross", dnf: null, apk: null, pacman: "aarch64-linux-gnu-glibc" },
     },
   ],
+  // A kernel with cgroup v2 for test/uml; elsewhere than on Debian there is no package of it.
+  limits: [
+    { what: "User-Mode Linux", there: command("linux.uml"), apt: "user-mode-linux", dnf: null, apk: null, pacman: null },
+    { what: "insmod", there: command("insmod"), apt: "kmod", dnf: "kmod", apk: "kmod", pacman: "kmod" },
+    { what: "systemd", there: file("/lib/systemd/systemd"), apt: "systemd", dnf: "systemd", apk: null, pacman: "systemd" },
+    { what: "D-Bus", there: command("dbus-daemon"), apt: "dbus", dnf: "dbus-daemon", apk: "dbus", pacman: "dbus" },
+    {
+      what: "the D-Bus session of a user",
+      there: file("/usr/lib/systemd/user/dbus.socket"),
+      ...{ apt: "dbus-user-session", dnf: "dbus-common", apk: null, pacman: "dbus" },
+    },
+    {
+      what: "systemd's login module",
+      there: file("/usr/lib/*/security/pam_systemd.so", "/lib/*/security/pam_systemd.so", "/usr/lib64/security/pam_systemd.so"),
+      ...{ apt: "libpam-systemd", dnf: "systemd-pam", apk: null, pacman: "systemd" },
+    },
+    { what: "runuser", there: command("runuser"), apt: "util-linux", dnf: "util-linux", apk: "runuser", pacman: "util-linux" },
+    { what: "Go", there: file("/usr/bin/go"), apt: "golang-go", dnf: "golang", apk: "go", pacman: "go" },
+  ],
   bench: [{ what: "bubblewrap", there: command("bwrap"), apt: "bubblewrap", dnf: "bubblewrap", apk: "bubblewrap", pacman: "bubblewrap" }],
 };
 

@@ -28,6 +28,7 @@ export default defineConfig({
       tier("integration", 60_000),
       tier("escape", 60_000),
       tier("regressions", 60_000),
+      tier("limits", 120_000),
       tier("root", 60_000),
     ],
   },

@@ -52,7 +52,7 @@ const asked = existingTiers(
     ? tiers.filter((name) => name !== "root")
     : namesRootTests
       ? []
-      : ["unit", "native", "integration", "escape", "regressions"],
+      : ["unit", "native", "integration", "escape", "regressions", "limits"],
 );
 const common = ["--run", "--configLoader", "runner", "--reporter=default", "--reporter=json"];
 const scratch = mkdtempSync(join(tmpdir(), "belljar-results-"));

@@ -65,6 +65,13 @@ function cgroup2(): string | null {
   return missing.length === 0 ? null : `${parent} lacks the controllers ${missing.join(", ")}`;
 }
 
+/** A manager of systemd's for this user, and no subtree of the session's own: what a login on a server has. */
+function userManager(): string | null {
+  const socket = `/run/user/${process.getuid?.()}/systemd/private`;
+  if (!existsSync(socket)) return `no user manager listens at ${socket}`;
+  return cgroup2() === null ? "this session has a delegated subtree of its own" : null;
+}
+
 function subids(): string | null {
   const { username } = userInfo();
   const listed = (file: string): boolean =>
@@ -89,6 +96,7 @@ const probes = {
     const [first, second] = [cgroup2(), cgroup1()];
     return first === null || second === null ? null : `${first}; ${second}`;
   },
+  "user-manager": userManager,
   subids,
   fuse: () => (can("/dev/fuse", constants.R_OK | constants.W_OK) ? null : "/dev/fuse is not open to this user"),
   "fuse-overlayfs": program("/usr/bin/fuse-overlayfs"),
@@ -101,6 +109,7 @@ const probes = {
   javac: program("/usr/bin/javac"),
   gcc: program("/usr/bin/gcc"),
   "g++": program("/usr/bin/g++"),
+  go: program("/usr/bin/go"),
   git: program("/usr/bin/git"),
   perl: program("/usr/bin/perl"),
   strace: program("/usr/bin/strace"),
@@ -129,6 +138,8 @@ const probes = {
     const file = "/proc/sys/kernel/io_uring_disabled";
     return !existsSync(file) || readFileSync(file, "utf8").trim() === "0" ? null : `${file} is not 0`;
   },
+  "fast-core": () =>
+    readFileSync("/proc/cpuinfo", "utf8").includes("User Mode Linux") ? "User-Mode Linux takes many times as long for everything" : null,
   smp: () => (statSync("/sys/devices/system/cpu/cpu1", { throwIfNoEntry: false }) ? null : "one CPU only"),
 } satisfies Readonly<Record<string, Probe>>;
 

@@ -12,8 +12,8 @@ export interface BelljarOptions {
   readonly cwd?: string;
   /** Added to the clean environment that the helper makes; undefined removes a name. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Bytes for stdin; default: end of file at once. An open descriptor is handed on as it is. */
-  readonly stdin?: string | Uint8Array | { readonly fd: number };
+  /** Bytes for stdin; default: end of file at once; null: left open, for the caller to write. An open descriptor is handed on as it is. */
+  readonly stdin?: string | Uint8Array | { readonly fd: number } | null;
   /** Descriptors that the command inherits from number 4 on: for leaks. */
   readonly extraFds?: readonly number[];
   /** After this, everything is killed and the test fails. */
@@ -140,7 +140,7 @@ export function startBelljar(args: readonly string[], options: BelljarOptions = 
   const command = [...program, ...(withReport ? ["run", "--report", reportFile, ...args.slice(1)] : args)];
   const onTerminal = terminal ? [helperProgram("pty"), String(terminal.rows), String(terminal.columns), ...command] : command;
   const { stdin } = options;
-  const stdinFd = typeof stdin === "object" && "fd" in stdin ? stdin.fd : null;
+  const stdinFd = typeof stdin === "object" && stdin !== null && "fd" in stdin ? stdin.fd : null;
   const child: ChildProcess = spawn(helperProgram("reaper"), [String(graceMs), ...onTerminal], {
     cwd: options.cwd ?? join(dir, "cwd"),
     env: cleanEnvironment(dir, options.env),

@@ -8,13 +8,14 @@ export interface CompileOptions {
   /** Default: -static, so that the program runs in any rootfs. */
   readonly flags?: readonly string[];
   readonly compiler?: string;
+  readonly language?: "c" | "c++";
 }
 
 const defaultFlags = ["-static"];
 
 /** Compiles a C file once and keeps the result under a name that its content decides. Returns the program's path; throws with the compiler's words. */
-export function compileFile(source: string, { flags = defaultFlags, compiler = "cc" }: CompileOptions = {}): string {
-  const args = ["-std=gnu17", "-O1", "-g0", "-Wall", "-Wextra", "-D_GNU_SOURCE", ...flags];
+export function compileFile(source: string, { flags = defaultFlags, compiler = "cc", language = "c" }: CompileOptions = {}): string {
+  const args = [language === "c" ? "-std=gnu17" : "-std=gnu++17", "-O1", "-g0", "-Wall", "-Wextra", "-D_GNU_SOURCE", ...flags];
   const key = createHash("sha256")
     .update([compiler, ...args, readFileSync(source)].join("\0"))
     .digest("hex");

@@ -15,8 +15,8 @@ export function mounts(): readonly string[] {
 
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
-/** Directories in which this user's runs make cgroups. */
-function cgroupParents(): readonly string[] {
+/** Directories in which this user's runs make cgroups when that process starts them. */
+function cgroupParents(pid: number | "self" = "self"): readonly string[] {
   const names = (dir: string): readonly string[] => {
     try {
       return readdirSync(dir);
@@ -25,7 +25,7 @@ function cgroupParents(): readonly string[] {
     }
   };
   const uid = process.getuid?.();
-  const own = readFileSync("/proc/self/cgroup", "utf8")
+  const own = readFileSync(`/proc/${pid}/cgroup`, "utf8")
     .split("\n")
     .map((line) => line.split(":"))
     .filter((fields) => fields.length >= 3)
@@ -45,6 +45,15 @@ export function orphanedCgroups(): readonly string[] {
         const pid = /^belljar-run-(\d+)(-|$)/.exec(name)?.[1];
         return pid !== undefined && !isAlive(Number(pid));
       })
+      .map((name) => join(parent, name)),
+  );
+}
+
+/** Cgroups of runs that this process, or a launcher of its own name, made. */
+export function cgroupsOf(pid: number): readonly string[] {
+  return cgroupParents(pid).flatMap((parent) =>
+    readdirSync(parent)
+      .filter((name) => name.startsWith(`belljar-run-${pid}-`))
       .map((name) => join(parent, name)),
   );
 }
