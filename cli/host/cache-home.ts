@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { makeFolders } from "./make-folders.ts";
 
 /** $XDG_CACHE_HOME/belljar, else ~/.cache/belljar; null without a home. */
 export function cacheHome(environment: Readonly<Record<string, string | undefined>>): string | null {
@@ -30,7 +31,7 @@ export function replaceFile(path: string, text: string): boolean {
   const part = `${path}.${process.pid}`;
   let descriptor: number | null = null;
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolders(dirname(path));
     descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
     const bytes = Buffer.from(text, "utf8");
     for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);

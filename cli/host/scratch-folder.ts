@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, statSync } from "node:fs";
+import { mkdtempSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { subordinateMaps } from "../../policy/compile/ids.ts";
 import type { HostFacts } from "../../policy/compile/types.ts";
@@ -9,6 +9,7 @@ import { fileError } from "../run/files.ts";
 import { cacheHome } from "./cache-home.ts";
 import { userNameOf } from "./facts.ts";
 import { hostFiles } from "./host-files.ts";
+import { makeFolders } from "./make-folders.ts";
 import { startTimeOf } from "./process-info.ts";
 import { subordinateFacts } from "./subid.ts";
 
@@ -65,7 +66,7 @@ export function makeScratchFolder(environment: Environment, facts: HostFacts): S
       hint: 'set one of them, or use "scratch": { "storage": "memory" }',
     });
   try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
+    makeFolders(home);
     if (statSync(home).uid !== facts.uid) throw fileError("file-unwritable", "making the scratch folder", home, "belongs to somebody else");
     const path = mkdtempSync(join(home, `run-${process.pid}-${startTimeOf(process.pid) ?? 0}-`));
     return { path, apply: applyPath(), remove: () => removePatiently(path, removalIds(facts)) };

@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { constants, lstatSync, mkdirSync } from "node:fs";
+import { constants, lstatSync } from "node:fs";
 import { link, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
+import { makeFolders } from "../host/make-folders.ts";
 import { quoted } from "../output/terminal.ts";
 import { fileError } from "../run/files.ts";
 import { splitDigest } from "./digest.ts";
@@ -133,11 +134,10 @@ export async function prepareLayout(paths: StorePaths): Promise<void> {
   const { root } = paths;
   await inStore("opening the image store", root, async () => {
     const fresh = lstatSync(root, { throwIfNoEntry: false }) === undefined;
-    mkdirSync(root, { recursive: true, mode: 0o700 });
+    makeFolders(root);
     checkOwnership(root);
     const blobs = join(paths.images, "blobs/sha256");
-    for (const folder of [paths.images, blobs, paths.layers, paths.partial, paths.sessions, paths.trash, paths.locks])
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    for (const folder of [paths.images, blobs, paths.layers, paths.partial, paths.sessions, paths.trash, paths.locks]) makeFolders(folder);
     const part = (name: string) => join(root, `${name}.${randomBytes(8).toString("hex")}.new`);
     const empty = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: [] };
     await createFile(paths.index, { part: part("index.json"), content: `${JSON.stringify(empty)}\n` });

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolders } from "../host/make-folders.ts";
 import { isDigest, splitDigest } from "./digest.ts";
 import type { LayerIds } from "./layer/ids.ts";
 import { inStore, type StorePaths, syncFolder } from "./layout.ts";
@@ -83,7 +84,7 @@ export async function layerMeta(paths: StorePaths, chainId: Digest, world: IdWor
 
 /** Moves a finished layer to its place; false when there is one already that can be used. */
 async function place(paths: StorePaths, from: string, to: string): Promise<boolean> {
-  await mkdir(dirname(to), { recursive: true, mode: 0o700 });
+  makeFolders(dirname(to));
   // Under a lock, so that nobody takes the fresh layer of another for the stale one that both saw.
   return withLock(join(paths.locks, "layers"), { mode: "exclusive" }, async () => {
     if (isThere(to) && !isStale(to)) return false;

@@ -1,8 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
-import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Writable } from "node:stream";
 import { BelljarError } from "../../policy/errors.ts";
+import { makeFolders } from "../host/make-folders.ts";
 import { type DigestAlgorithm, digestFrom, splitDigest } from "./digest.ts";
 import { blobPath, inStore, type StorePaths, storeError, syncFolder } from "./layout.ts";
 import type { Descriptor, Digest } from "./oci-types.ts";
@@ -104,7 +105,7 @@ export async function stopped(stream: Writable): Promise<void> {
 export async function moveToBlobs(paths: StorePaths, path: string, digest: Digest): Promise<void> {
   const target = blobPath(paths, digest);
   await inStore(writing, target, async () => {
-    if (splitDigest(digest).algorithm !== "sha256") await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    if (splitDigest(digest).algorithm !== "sha256") makeFolders(dirname(target));
     await rename(path, target);
     await syncFolder(dirname(target));
   });

@@ -20,6 +20,8 @@ const reasons: Readonly<Record<string, string>> = {
   EROFS: "read-only file system",
   ENOSPC: "no space left on the device",
   EDQUOT: "the disk quota is used up",
+  EFBIG: "larger than a file may be (ulimit -f)",
+  EIO: "input/output error",
   ENAMETOOLONG: "the name is too long",
   ENXIO: "nobody reads at the other end",
   ETXTBSY: "is a program that is running",

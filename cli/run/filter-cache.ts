@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { closeSync, constants, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolders } from "../host/make-folders.ts";
 
 /**
  * Compiled filters by content key. A cache may only ever save time: whatever is wrong with it (absent, read-only, full,
@@ -52,7 +53,7 @@ export function writeCached(folder: string, key: string, bytes: Uint8Array): boo
   const part = join(folder, `.${key}.${process.pid}`);
   let descriptor: number | null = null;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolders(folder);
     descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
     const file = Buffer.concat([magic, digestOf(bytes), bytes]);
     for (let done = 0; done < file.length; ) done += writeSync(descriptor, file, done);

@@ -85,3 +85,15 @@ needs("userns")("the limits of the profile are the program's: soft and hard", as
   expect(inside.tries.of("memlock").text).toBe("0 0");
   expect(inside.tries.of("as").text).toBe("-1 -1");
 });
+
+needs("userns")("folders of the caller's that cannot be made: what can do without goes on, and nothing hangs", async () => {
+  for (const name of ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"]) {
+    const result = await belljarRun(["--", "echo", "ran"], { env: { [name]: "/proc/nowhere/below" } });
+    expect([result.code, result.stdout, result.stderr], name).toEqual([0, "ran\n", ""]);
+  }
+  const store = await belljar(["image", "ls"], { env: { XDG_DATA_HOME: "/proc/nowhere/below" } });
+  expect([store.code, store.stderr]).toEqual([
+    125,
+    expect.stringMatching(/^belljar: opening the image store: '\/proc\/nowhere\/below\/belljar': no such file or directory\n/),
+  ]);
+});
