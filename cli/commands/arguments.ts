@@ -87,7 +87,7 @@ export function helpWanted(args: readonly string[]): boolean {
 
 function checkValue(
   rawName: string,
-  { name, value: wanted = "" }: OptionSpec,
+  { name, value: wanted = "", mayBeEmpty = false }: OptionSpec,
   token: { readonly value?: string | undefined; readonly inlineValue?: boolean | undefined },
 ): void {
   const { value, inlineValue } = token;
@@ -96,5 +96,5 @@ function checkValue(
   if (!inlineValue && value.length > 1 && value.startsWith("-"))
     throw missing(`a value that begins with '-' is written ${rawName}=${value}`);
   // Nothing is called "": a variable of a script that was not set. A limit says itself what it takes.
-  if (value === "" && !limitOptions.has(name)) throw missing("it is empty: was a variable of your shell not set?");
+  if (value === "" && !mayBeEmpty && !limitOptions.has(name)) throw missing("it is empty: was a variable of your shell not set?");
 }

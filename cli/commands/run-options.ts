@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly hidden?: boolean;
   readonly group: string;
   readonly describe: string;
+  /** An empty value means something. */
+  readonly mayBeEmpty?: boolean;
 }
 
 /** `cpuTime` -> `cpu-time`. */
@@ -56,7 +58,13 @@ export const runOptions: readonly OptionSpec[] = [
   { name: "run-as", value: "USER", group: profile, describe: "started by root: the ordinary account to become" },
 
   { name: "script", value: "FILE", group: program, describe: "run this host file, shown read-only in /work" },
-  { name: "entrypoint", value: "PROGRAM", group: program, describe: 'in place of the image\'s ("" for none, or a JSON list)' },
+  {
+    name: "entrypoint",
+    value: "PROGRAM",
+    mayBeEmpty: true,
+    group: program,
+    describe: 'in place of the image\'s ("" for none, or a JSON list)',
+  },
   { name: "workdir", short: "w", value: "DIR", group: program, describe: "working directory in the sandbox [/work]" },
   { name: "env", short: "e", value: "N[=V]", repeat: true, group: program, describe: "set a variable, or pass the caller's" },
   { name: "user", short: "u", value: "UID[:GID]|NAME", group: program, describe: "user in the sandbox" },

@@ -22,9 +22,12 @@ export function printable(text: string): string {
   return text.replace(unsafe, escapeOne);
 }
 
-/** The same for text of several lines, such as a list of problems: line feeds stay. */
+/**
+ * The same for a list of problems, whose lines but the first begin with two spaces: these line feeds stay. A stranger's line feed within a
+ * name can at most look like such a line, never like one of ours.
+ */
 export function printableLines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
+  return text.split(/\n(?= {2})/).map(printable).join("\n");
 }
 
 /** `'thing'`, safe to print. */

@@ -65,6 +65,26 @@ static int add_bind(struct init *init, const struct wire_fs_entry *entry, const 
 	return r;
 }
 
+/*
+ * An image may have a link or a file where one of our own mounts goes. It gives way: a link would lead the mount to another place of the
+ * image, and what the program was promised would not be there.
+ */
+static int attach_own(struct init *init, int tree, const char *target)
+{
+	const char *name;
+	struct stat status;
+
+	if (init->plan->sandbox->root_kind != ROOT_KIND_SKELETON) {
+		CLEANUP_FD int parent = fs_open_parent(init, target, &name);
+		if (parent < 0)
+			return parent;
+		if (fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(status.st_mode) &&
+		    fs_on_scratch(init, parent) && unlinkat(parent, name, 0) < 0)
+			return -errno;
+	}
+	return fs_attach(init, tree, target);
+}
+
 static int add_scratch(struct init *init, const struct wire_fs_entry *entry, const char *source, const char *target)
 {
 	const struct wire_sandbox_plan *plan = init->plan->sandbox;
@@ -83,7 +103,7 @@ static int add_scratch(struct init *init, const struct wire_fs_entry *entry, con
 	r = restrict_tree(tree, entry);
 	if (r == 0)
 		r = fs_note_own(init, tree);
-	return r < 0 ? r : fs_attach(init, tree, target);
+	return r < 0 ? r : attach_own(init, tree, target);
 }
 
 static int add_tmpfs(struct init *init, const struct wire_fs_entry *entry, const char *target)
@@ -121,7 +141,7 @@ static int add_kernel_fs(struct init *init, const struct wire_fs_entry *entry, c
 		options = subset;
 	}
 	CLEANUP_FD int mount = fs_new_mount(type, options, attributes);
-	return mount < 0 ? mount : fs_attach(init, mount, target);
+	return mount < 0 ? mount : attach_own(init, mount, target);
 }
 
 static int add_directory(struct init *init, const struct wire_fs_entry *entry, const char *target)

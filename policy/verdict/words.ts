@@ -106,7 +106,7 @@ function startReason({ startFailure, errorErrno }: RunRecord, text: string): { r
 
 /** Which step of ours failed, on what, and why. */
 export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained {
-  const { errorStep, errorIndex, errorErrno, errorText, errorStage } = record;
+  const { errorStep, errorErrno, errorText, errorStage } = record;
   const doc = steps.find(({ name }) => name === errorStep)?.doc ?? "";
   const subject = stepSubject(record, plan);
   const about = errorText === "" || subject.includes(errorText) ? "" : `: ${shown(errorText)}`;
@@ -114,7 +114,7 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   if (errorStep === "initDied") return { message: `the sandbox's first process died unasked${about}${reason} (step initDied)`, hint: null };
   return {
     message: `step ${errorStep} (${errorStage}) failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,
-    hint: errorStep === "filesystem" ? mountHint(plan.sandbox.filesystem[errorIndex], record) : null,
+    hint: errorStep === "filesystem" ? mountHint(plan.sandbox, record) : null,
   };
 }
 
@@ -155,13 +155,16 @@ function entryWords(entry: FsEntry | undefined): string {
   }
 }
 
-/** The launcher makes mount points only in its own skeleton, never in a tree of the host's: EROFS and EEXIST say just that. */
-function mountHint(entry: FsEntry | undefined, { errorErrno, errorText }: RunRecord): string | null {
+/** The launcher makes mount points only in its own skeleton and in the throw-away top of an image, never in a tree of the host's: EROFS says just that. */
+function mountHint({ filesystem, rootKind }: LaunchPlan["sandbox"], { errorIndex, errorErrno, errorText }: RunRecord): string | null {
   const errno = errnoName(Math.abs(errorErrno));
+  const entry = filesystem[errorIndex];
   if (entry === undefined) return null;
   if (errno === "EROFS") return `no mount point can be made in a folder of the host: choose a target such as /mnt/x, or one that exists`;
   if (errno === "ENOENT" && entry.kind === "bind" && errorText === entry.source)
     return "the source must exist on the host and be reachable for this user";
+  if (rootKind !== "skeleton" && ["ENOTDIR", "EISDIR", "EEXIST", "ELOOP"].includes(errno ?? ""))
+    return "the image has something else there or above: a file, a folder, or a link that leads nowhere or to itself";
   return null;
 }
 

@@ -1,4 +1,5 @@
 // Images that a sandbox can run, made from nothing but the machine's static busybox, and a home with a store of its own to keep them in.
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
@@ -86,6 +87,8 @@ export interface ImageHome {
   readonly env: Readonly<Record<string, string>>;
   /** Puts an image into the store under a name. */
   add(name: string, image: TestImage): Promise<void>;
+  /** The same for many, under names that are references as they are: "t/name:1". */
+  addAll(images: Readonly<Record<string, TestImage>>): Promise<void>;
   /** `belljar run -i NAME OPTIONS… -- COMMAND…`; fails without a report. */
   run(image: string, options: readonly string[], command: readonly string[], more?: BelljarOptions): Promise<ImageRunResult>;
   /** Any other command, which must succeed unless `code` says otherwise. */
@@ -115,17 +118,21 @@ export function imageHome({ odd = "" }: { readonly odd?: string } = {}): ImageHo
     expect(result.code, `belljar ${args.join(" ")}: ${result.stderr}`).toBe(code);
     return result;
   };
+  const load = async (images: Readonly<Record<string, TestImage>>, ...options: readonly string[]): Promise<void> => {
+    const layout = join(folder, `layout-${randomBytes(6).toString("hex")}`);
+    writeLayout(layout, images);
+    await command(["image", "load", "-i", layout, ...options]);
+    rmSync(layout, { recursive: true });
+  };
   return {
     folder,
     store: join(data, "belljar"),
     env,
     command,
     add: async (name, image) => {
-      const layout = join(folder, `layout-${digestOf(Buffer.from(name)).slice(7, 19)}`);
-      writeLayout(layout, { [name]: image });
-      await command(["image", "load", "-i", layout, "--name", name]);
-      rmSync(layout, { recursive: true });
+      await load({ [name]: image }, "--name", name);
     },
+    addAll: (images) => load(images),
     run: async (image, options, words, more = {}) => {
       const args = ["run", "-i", image, ...options, ...(words.length > 0 ? ["--", ...words] : [])];
       const result = await belljar(args, { ...more, env: { ...env, ...more.env } });

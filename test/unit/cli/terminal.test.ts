@@ -17,7 +17,8 @@ describe("printable", () => {
     for (const text of ["plain", "größe 大きさ", "👩", "a'b\\c"]) expect(printable(text)).toBe(text);
   });
   test("keeps line feeds only where lines are wanted", () => {
-    expect(printableLines("a\n\u001bb")).toBe("a\n\\x1bb");
+    expect(printableLines("a\n  \u001bb\n  c")).toBe("a\n  \\x1bb\n  c");
+    expect(printableLines("a\nhint: b\nbelljar: c")).toBe("a\\nhint: b\\nbelljar: c");
     expect(quoted("a\nb")).toBe("'a\\nb'");
   });
 });
