@@ -27,7 +27,10 @@ export function printable(text: string): string {
  * name can at most look like such a line, never like one of ours.
  */
 export function printableLines(text: string): string {
-  return text.split(/\n(?= {2})/).map(printable).join("\n");
+  return text
+    .split(/\n(?= {2})/)
+    .map(printable)
+    .join("\n");
 }
 
 /** `'thing'`, safe to print. */

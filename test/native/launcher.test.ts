@@ -184,7 +184,7 @@ describe("init", () => {
       const launched = launchBytes(encodePlan(sandboxPlan(), exec));
       const init = await until(() => firstChild(launched.child.pid) ?? launched.child.exitCode !== null, { what: "init", everyMs: 0 });
       if (typeof init === "number") process.kill(init, "SIGKILL");
-      const { record } = await within(launched.result, { what: "the end", timeoutMs: 5000 });
+      const { record } = await within(launched.result, { what: "the end", timeoutMs: 20_000 });
       launched.control.destroy();
       expect(record).not.toBeNull();
     }
