@@ -8,6 +8,10 @@ import type { ExecPlan, FsEntry, OutputRecord, RunRecord, SandboxPlan } from "..
 import { within } from "./deadline.ts";
 import { root } from "./places.ts";
 
+/** The environment of a launcher: none, but for what one that is built with sanitizers is told. */
+const sanitizers: Readonly<Record<string, string>> =
+  process.env["ASAN_OPTIONS"] === undefined ? {} : { ASAN_OPTIONS: process.env["ASAN_OPTIONS"] };
+
 export const launcherPath = process.env["BELLJAR_LAUNCHER"] ?? join(root, "native/build/belljar-launch");
 
 export function entry(kind: FsEntry["kind"], target: string, more: Partial<FsEntry> = {}): FsEntry {
@@ -126,7 +130,7 @@ export interface Launched {
 
 /** Starts the launcher on raw plan bytes. The control socket stays open until the caller ends it. */
 export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | number = "pipe"): Launched {
-  const child = spawn(launcherPath, ["run"], { stdio: ["pipe", stdout, "pipe", "pipe"], env: {} });
+  const child = spawn(launcherPath, ["run"], { stdio: ["pipe", stdout, "pipe", "pipe"], env: sanitizers });
   const control = child.stdio[3] as Socket;
   const received: Buffer[] = [];
   const texts = ["", ""];
