@@ -47,15 +47,15 @@ static bool add_file(const char *name, void *data)
 	const struct table *table = data;
 	struct held *held = table->held;
 	char target[sizeof(memfd_prefix)];
-	struct statx status;
+	struct sys_statx status;
 	ssize_t n = readlinkat(table->dir, name, target, sizeof(target));
 
 	if (n < (ssize_t)sizeof(memfd_prefix) - 1 || memcmp(target, memfd_prefix, sizeof(memfd_prefix) - 1) != 0)
 		return false;
 	/* The name may be a lie, and its file on a file system whose server never answers: ask nobody. */
-	if (statx(table->dir, name, AT_STATX_DONT_SYNC, STATX_BLOCKS | STATX_INO, &status) == 0 &&
-	    makedev(status.stx_dev_major, status.stx_dev_minor) == held->device && is_new(held, status.stx_ino))
-		held->bytes += status.stx_blocks * 512;
+	if (sys_statx(table->dir, name, SYS_STATX_DONT_SYNC, SYS_STATX_BLOCKS | SYS_STATX_INO, &status) == 0 &&
+	    makedev(status.dev_major, status.dev_minor) == held->device && is_new(held, status.ino))
+		held->bytes += status.blocks * 512;
 	return false;
 }
 

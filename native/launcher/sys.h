@@ -181,19 +181,33 @@ static inline int sys_close_range(unsigned int first, unsigned int last, unsigne
 	return sys_result(syscall(SYS_close_range, first, last, flags));
 }
 
+/* struct statx (linux/stat.h), whose newer fields not every C library has, and musl's headers not at all. */
+struct sys_statx {
+	uint32_t mask;
+	uint8_t before_ino[0x20 - 0x04];
+	uint64_t ino, size, blocks;
+	uint8_t before_device[0x88 - 0x38];
+	uint32_t dev_major, dev_minor;
+	uint64_t mount_id;
+	uint8_t after[0x100 - 0x98];
+};
+_Static_assert(sizeof(struct sys_statx) == 0x100 && offsetof(struct sys_statx, ino) == 0x20 &&
+		       offsetof(struct sys_statx, dev_major) == 0x88 && offsetof(struct sys_statx, mount_id) == 0x90,
+	       "as the kernel lays it out");
+
+enum { SYS_STATX_INO = 0x100, SYS_STATX_BLOCKS = 0x400, SYS_STATX_MOUNT_ID = 0x1000, SYS_STATX_DONT_SYNC = 0x4000 };
+
+static inline int sys_statx(int dir, const char *name, int flags, unsigned int mask, struct sys_statx *ret_status)
+{
+	return sys_result(syscall(SYS_statx, dir, name, flags, mask, ret_status));
+}
+
 /* Number of the mount that an open file lies on; 0 where the kernel does not tell (it does since 5.8). */
 static inline uint64_t sys_mount_id(int fd)
 {
-	/* struct statx (linux/stat.h), whose newer fields not every C library names. */
-	struct {
-		uint32_t mask;
-		uint8_t between[0x90 - 4];
-		uint64_t mount_id;
-		uint8_t after[0x100 - 0x98];
-	} status;
-	const uint32_t mount_id_mask = 0x1000;
+	struct sys_statx status;
 
-	if (syscall(SYS_statx, fd, "", AT_EMPTY_PATH, mount_id_mask, &status) < 0 || !(status.mask & mount_id_mask))
+	if (sys_statx(fd, "", AT_EMPTY_PATH, SYS_STATX_MOUNT_ID, &status) < 0 || !(status.mask & SYS_STATX_MOUNT_ID))
 		return 0;
 	return status.mount_id;
 }
