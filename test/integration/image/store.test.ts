@@ -266,7 +266,7 @@ test("no space left: the store is as it was, and says why", async () => {
       (error, _stdout, text) => resolve(`${error?.code} ${text}`),
     );
   });
-  expect(stderr).toMatch(/^125 belljar: writing to the image store: '.*': EFBIG\n/);
+  expect(stderr).toMatch(/^125 belljar: writing to the image store: '.*': larger than a file may be \(ulimit -f\)\n/);
   const store = await openAt(root);
   expect(await store.verify()).toMatchObject({ images: 0, blobs: 0, problems: [] });
   expect(readdirSync(store.paths.sessions)).toEqual([]);
