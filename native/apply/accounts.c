@@ -10,10 +10,10 @@
 
 #include "meta.h"
 #include "sys.h"
+#include "tree.h"
 #include "util.h"
 
 enum { MAX_BYTES = 1 << 20 };
-#define IN_LAYER (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
 
 /* The highest layer that has the name decides; a whiteout or anything that is no regular file says that there is none. */
 static int open_file(const int *folders, unsigned int count, const char *name)
@@ -24,7 +24,7 @@ static int open_file(const int *folders, unsigned int count, const char *name)
 
 		if (folders[i - 1] < 0)
 			continue;
-		CLEANUP_FD int fd = sys_openat2(folders[i - 1], name, O_PATH | O_NOFOLLOW, 0, IN_LAYER);
+		CLEANUP_FD int fd = sys_openat2(folders[i - 1], name, O_PATH | O_NOFOLLOW, 0, TREE_BENEATH);
 		if (fd == -ENOENT)
 			continue;
 		if (fd < 0)
@@ -33,7 +33,7 @@ static int open_file(const int *folders, unsigned int count, const char *name)
 			return -errno;
 		if (!S_ISREG(status.st_mode) || status.st_size > MAX_BYTES)
 			return -ENOENT;
-		r = sys_openat2(folders[i - 1], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, IN_LAYER);
+		r = sys_openat2(folders[i - 1], name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, TREE_BENEATH);
 		return r;
 	}
 	return -ENOENT;
@@ -78,7 +78,7 @@ static void open_folders(const int *layers, unsigned int count, int *folders)
 
 	for (unsigned int i = count; i > 0; i--) {
 		struct stat status;
-		int fd = hidden ? -1 : sys_openat2(layers[i - 1], "etc", O_PATH | O_NOFOLLOW, 0, IN_LAYER);
+		int fd = hidden ? -1 : sys_openat2(layers[i - 1], "etc", O_PATH | O_NOFOLLOW, 0, TREE_BENEATH);
 
 		folders[i - 1] = -1;
 		if (fd < 0)

@@ -18,6 +18,7 @@
 
 #include "accounts.h"
 #include "apply.h"
+#include "companion.h"
 #include "ids.h"
 #include "merge.h"
 #include "sys.h"
@@ -25,7 +26,7 @@
 #include "usage.h"
 #include "util.h"
 
-enum { EXIT_USAGE = 2, READY_FD = 3 };
+enum { EXIT_USAGE = 2 };
 
 static int send_report(uint32_t kind, const void *payload, size_t length)
 {

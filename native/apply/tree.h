@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* For openat2: never through a link, never out of the tree, never onto another file system. Needs linux/openat2.h (sys.h). */
+#define TREE_BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
+
 enum { TREE_BUFFER = 2048 };
 
 struct tree_names {

@@ -11,14 +11,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#include "../launcher/usage.h"
+#include "companion.h"
 #include "sys.h"
 #include "tree.h"
 #include "util.h"
 
 enum { MAX_DEPTH = 65536, SPARE_DESCRIPTORS = 16, BLOCK = 512, TIMES_OF_WALK = 20 };
 #define INTERVAL_NS (100 * NS_PER_MS)
-#define BELOW	    (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
 
 struct walk {
 	uint64_t bytes, inodes;
@@ -48,7 +47,7 @@ static int enter(struct walk *walk, const char *name)
 		return 0;
 	if (walk->depth + 1 >= walk->max_depth)
 		return -ELOOP;
-	int fd = sys_openat2(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, BELOW);
+	int fd = sys_openat2(above, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, TREE_BENEATH);
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
 		return -ELOOP;
 	if (fd >= 0)

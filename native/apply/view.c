@@ -9,9 +9,6 @@
 #include "tree.h"
 #include "util.h"
 
-/* A component in one of our own layers: never a link, never out of the layer, never onto another file system. */
-#define IN_LAYER (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV)
-
 static bool any(const uint64_t *live)
 {
 	for (int i = 0; i < LIVE_WORDS; i++)
@@ -55,7 +52,7 @@ static int lower_open(struct view *view, uint32_t depth, const char *name, uint3
 {
 	int r = join(view, depth, name);
 
-	return r < 0 ? r : sys_openat2(view->lowers[i], view->joined, O_PATH | O_NOFOLLOW, 0, IN_LAYER);
+	return r < 0 ? r : sys_openat2(view->lowers[i], view->joined, O_PATH | O_NOFOLLOW, 0, TREE_BENEATH);
 }
 
 /* The lowers' part of a look-up. Below a directory of the upper only directories count. */

@@ -9,12 +9,11 @@
 #include <sys/epoll.h>
 #include <sys/wait.h>
 
+#include "companion.h"
 #include "init.h"
 #include "run.h"
 #include "sys.h"
 #include "util.h"
-
-enum { READY_FD = 3, FUSE_FD = 4 };
 
 static const struct wire_companion *companion_at(const struct run *run, uint32_t i)
 {

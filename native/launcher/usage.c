@@ -4,10 +4,9 @@
  * against the limits. It is asked for a fresh count twice: before the gate opens, for what the program did not make, and when the
  * program is dead, for the record.
  */
-#include "usage.h"
-
 #include <sys/epoll.h>
 
+#include "companion.h"
 #include "run.h"
 #include "sys.h"
 #include "util.h"
