@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
-import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "../../policy/seccomp/audit-types.ts";
+import type { AuditArgument, AuditFilters, AuditSlot } from "../../policy/seccomp/audit-types.ts";
 import { filterKey } from "../../policy/seccomp/key.ts";
 import { baseRuleSet } from "../../policy/seccomp/rule-sets.ts";
 import { cacheHome } from "../host/cache-home.ts";
@@ -20,8 +20,6 @@ export interface Filters {
 
 export interface FilterOptions {
   readonly arch: Arch;
-  /** Instead of what the profile says. */
-  readonly purpose?: AuditPurpose;
   readonly folder?: string | null;
 }
 
@@ -84,9 +82,9 @@ function unpack(packed: Uint8Array): KeptFilters | null {
  * The filters of a policy, from the cache where they are there; the compiler is loaded only when they are not. A filter
  * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
  */
-export async function filtersFor(policy: ResolvedPolicy, { arch, purpose, folder = filterFolder() }: FilterOptions): Promise<Filters> {
+export async function filtersFor(policy: ResolvedPolicy, { arch, folder = filterFolder() }: FilterOptions): Promise<Filters> {
   const input = filterInputOf(policy, arch);
-  const wanted = purpose ?? (policy.seccomp.audit ? "audit" : null);
+  const wanted = policy.seccomp.audit ? "audit" : null;
   const key = digestOf(`${filterKey(input)} ${JSON.stringify(baseRuleSet)} ${wanted} ${keptVersion}`);
   const cached = folder === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);

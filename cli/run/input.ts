@@ -52,6 +52,4 @@ export interface RunInput {
   readonly stdin: "null" | "pump";
   /** Both streams are collected in memory: an output limit is then always set. */
   readonly capture: boolean;
-  /** Calls that the profile allows are noted, too (`belljar learn`). */
-  readonly learn?: boolean;
 }

@@ -1,6 +1,4 @@
-import { realpathSync } from "node:fs";
 import { subordinateMaps } from "../../policy/compile/ids.ts";
-import { isLayered } from "../../policy/compile/rootfs.ts";
 import type { HostFacts, ImageFacts, LayeredRootfsFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
@@ -60,16 +58,15 @@ function layerIds(policy: ResolvedPolicy, facts: HostFacts): LayerIds {
 /** A directory that the program may seem to change: one layer, which stays as it is. */
 function directoryLayer({ facts }: LayeredInput): { readonly layers: readonly string[]; readonly image: null } {
   if (facts.directoryRootfs === null) throw new BelljarError("internal", "preparing the root: the rootfs directory was not read");
-  return { layers: [realpathSync(facts.directoryRootfs.path)], image: null };
+  return { layers: [facts.directoryRootfs.path], image: null };
 }
 
 /**
  * Makes the layers of a run ready: the image is pulled when it is not there, unpacked when it is not yet, and held until the run is
- * over. null where the root is no stack of layers. Throws BelljarError.
+ * over. Only for roots of layers (isLayered). Throws BelljarError.
  */
-export async function prepareLayers(input: LayeredInput): Promise<LayeredRoot | null> {
+export async function prepareLayers(input: LayeredInput): Promise<LayeredRoot> {
   const { policy, environment } = input;
-  if (!isLayered(policy)) return null;
   const launcher = launcherPath();
   const { warnings, ...driver } = await chooseDriver(policy.rootfs.overlay, { launcher, environment, upper: input.upper });
   const common = { ...driver, apply: applyPath() };

@@ -3,22 +3,22 @@ import { posix } from "node:path";
 import { applyImage, imageCommand } from "../../policy/compile/image.ts";
 import { compilePlan } from "../../policy/compile/index.ts";
 import { isLayered } from "../../policy/compile/rootfs.ts";
-import type { ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
+import type { HostFacts, ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
-import { builtinPrefix, originOf, resolveProfile } from "../../policy/profile/index.ts";
+import { resolveProfile } from "../../policy/profile/index.ts";
 import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 import type { Config } from "../host/config.ts";
 import { probeHostFacts } from "../host/facts.ts";
-import { makeScratchFolder } from "../host/scratch-folder.ts";
+import type { ScratchFolder } from "../host/scratch-folder.ts";
 import { maxCaptureBytes } from "./capture.ts";
 import { resolveCommand } from "./command.ts";
 import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
 import { filtersFor } from "./filters.ts";
 import type { Override, RunInput } from "./input.ts";
-import { type ImageProgress, type LayeredRoot, prepareLayers } from "./layered.ts";
+import type { ImageProgress, LayeredRoot } from "./layered.ts";
 import { workFolder } from "./paths.ts";
 import { loadProfile } from "./profiles.ts";
 import { checkVariableBytes } from "./raw-text.ts";
@@ -143,10 +143,14 @@ function withImage(
   }: { readonly policy: ResolvedPolicy; readonly provenance: Provenance; readonly input: RunInput; readonly image: ImageFacts | null },
 ): Pick<PreparedRun, "policy"> & { readonly request: RunRequest } {
   if (image === null) return { policy, request };
-  const isOwn = (path: string): boolean => !(originOf(provenance, path) ?? builtinPrefix).startsWith(builtinPrefix);
   const { entrypoint } = input;
   const command = isHostScript ? request.command : imageCommand(image.config, { command: request.command, entrypoint });
-  return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, isOwn });
+  return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, provenance });
+}
+
+async function scratchFolder(environment: PrepareContext["environment"], host: HostFacts): Promise<ScratchFolder> {
+  const { makeScratchFolder } = await import("../host/scratch-folder.ts");
+  return makeScratchFolder(environment, host);
 }
 
 /**
@@ -162,7 +166,8 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   checkMounts(asked);
   const { config, environment, progress, signal } = context;
   const host = probeHostFacts({ policy: asked, config, environment });
-  const scratch = asked.scratch.storage === "disk" ? makeScratchFolder(environment, host) : null;
+  // Most runs need neither of the two, and none of their code.
+  const scratch = asked.scratch.storage === "disk" ? await scratchFolder(environment, host) : null;
   let layered: LayeredRoot | null = null;
   const release = async (): Promise<void> => {
     await layered?.release();
@@ -170,6 +175,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   };
   try {
     if (isLayered(asked)) {
+      const { prepareLayers } = await import("./layered.ts");
       const upper = scratch?.path ?? null;
       layered = await prepareLayers({ ...input, upper, policy: asked, facts: host, config, environment, progress, signal });
     }
@@ -179,13 +185,8 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       layeredRootfs: layered?.facts ?? null,
       diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
     };
-    const filters = await filtersFor(policy, { arch: facts.arch, ...(input.learn === true ? { purpose: "learn" as const } : {}) });
-    const { plan, warnings, enforcement } = compilePlan({
-      policy,
-      facts,
-      request,
-      filters,
-    });
+    const filters = await filtersFor(policy, { arch: facts.arch });
+    const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
     return {
       policy,
       command: input.script === null ? input.command : [input.script, ...input.command],

@@ -4,8 +4,10 @@
  */
 import { BelljarError } from "../errors.ts";
 import { readStopSignal } from "../profile/check.ts";
+import { originOf } from "../profile/explain.ts";
 import { formatPath } from "../profile/path.ts";
-import type { ResolvedPolicy } from "../profile/types.ts";
+import { builtinPrefix } from "../profile/resolve.ts";
+import type { Provenance, ResolvedPolicy } from "../profile/types.ts";
 import type { ImageConfig, ImageFacts, RunRequest } from "./types.ts";
 
 interface CommandInput {
@@ -45,12 +47,14 @@ export interface ApplyImage extends ImageRun {
   readonly image: ImageFacts;
   /** Whether `image.user` is who option --user names, and not who the image itself does. */
   readonly optionUser: boolean;
-  /** Whether the user's own profile or options set a field. */
-  readonly isOwn: (path: string) => boolean;
+  /** Who set each field of the policy. */
+  readonly provenance: Provenance;
 }
 
 /** Throws BelljarError `image-invalid` for what no process could be given. */
-export function applyImage({ policy, request, image, optionUser, isOwn }: ApplyImage): ImageRun {
+export function applyImage({ policy, request, image, optionUser, provenance }: ApplyImage): ImageRun {
+  // The user's own profile and options, and not belljar's profiles.
+  const isOwn = (path: string): boolean => originOf(provenance, path)?.startsWith(builtinPrefix) === false;
   const { config, user } = image;
   const { env, workdir } = policy.process;
   const own = Object.entries(env).filter(([name]) => isOwn(formatPath(["process", "env", name])));

@@ -45,8 +45,9 @@ export function compileMounts({ policy, facts, request, uid, gid, confinement }:
 
 /** Images name working directories that they do not have; container tools make them. */
 function workdirEntries(policy: ResolvedPolicy, { cwd }: RunRequest): readonly FsEntry[] {
+  if (!isLayered(policy)) return [];
   const path = sandboxPath(cwd ?? policy.process.workdir, { what: "working directory", code: cwd === null ? "image-invalid" : "usage" });
-  return isLayered(policy) && path !== "/" && path !== workPath ? [ensureDirectory(path)] : [];
+  return path === "/" || path === workPath ? [] : [ensureDirectory(path)];
 }
 
 /**

@@ -36,7 +36,6 @@ export function compileRoot({ policy, facts, uid, gid, confinement }: RootfsInpu
       "compiling the plan: rootfs.writable: the host's own /usr is never writable; /work, /tmp and volumes are",
       { hint: "run on an image (-i IMAGE) or on a root file system in a folder (--rootfs DIR)" },
     );
-  const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
   if (isLayered(policy)) {
     if (facts.layeredRootfs === null) throw unread("the layers were not read");
     return compileLayers(facts.layeredRootfs, { writable: rootfs.writable, hostname: policy.process.hostname, confinement });
@@ -47,6 +46,7 @@ export function compileRoot({ policy, facts, uid, gid, confinement }: RootfsInpu
     return { ...skeleton, entries: directoryEntries(facts.directoryRootfs) };
   }
   if (facts.hostRootfs === null) throw unread("the host's /usr was not read");
+  const own = etcEntries({ uid, gid, hostname: policy.process.hostname, network: policy.network.mode });
   return { ...skeleton, entries: hostEntries(facts.hostRootfs, own) };
 }
 

@@ -45,26 +45,3 @@ export function denialsOf(records: readonly DenialRecord[], record: RunRecord, a
     ];
   });
 }
-
-/** Calls that were noted while learning: name, arguments by index, how often. */
-export interface NotedCall {
-  readonly syscall: string;
-  /** Null where calls with too many different arguments were counted together. */
-  readonly arguments: ReadonlyMap<number, bigint> | null;
-  readonly count: number;
-}
-
-export function notedCalls(records: readonly DenialRecord[], audit: AuditContext): readonly NotedCall[] {
-  const nameOf = syscallNamer(audit.arch);
-  return records
-    .filter(({ slot }) => audit.slots[slot]?.action === "pass")
-    .map((one) => {
-      const kept = audit.arguments.filter(({ syscall }) => syscall === one.syscall);
-      const values = valuesOf(one);
-      return {
-        syscall: nameOf(one.syscall),
-        arguments: one.argumentsKept === 0 ? null : new Map(kept.map(({ index }) => [index, values[index] ?? 0n])),
-        count: Number(one.count),
-      };
-    });
-}

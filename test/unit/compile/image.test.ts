@@ -68,7 +68,14 @@ describe("the command of an image", () => {
 
 describe("what an image asks for", () => {
   const apply = (own: readonly string[] = [], more: Partial<Parameters<typeof applyImage>[0]> = {}) =>
-    applyImage({ policy, request, image, optionUser: false, isOwn: (path) => own.includes(path), ...more });
+    applyImage({
+      policy,
+      request,
+      image,
+      optionUser: false,
+      provenance: Object.fromEntries(own.map((path) => [path, "option --set"])),
+      ...more,
+    });
 
   test("goes before belljar's own profiles", () => {
     const applied = apply();
