@@ -49,40 +49,41 @@ async function staleCgroups(uid: number): Promise<readonly Removed[]> {
   return Promise.all(stale.map(async ({ path, why }): Promise<Removed> => ({ kind: "cgroup", why, ...(await removeRunCgroup(path)) })));
 }
 
-/** Folders of runs whose maker is gone; a process of the same number that started at another time is another one. */
+/** Folders that runs made in `dir` and whose maker is gone; a process of the same number that started at another time is another one. */
+function foldersLeftIn(dir: string, uid: number): readonly { readonly path: string; readonly why: string }[] {
+  return names(dir).flatMap((name) => {
+    const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
+    const path = join(dir, name);
+    if (pid === undefined || startTimeOf(Number(pid)) === Number(startTime) || !isPrivate(path, uid)) return [];
+    return [{ path, why: `process ${pid} is gone` }];
+  });
+}
+
 function staleRunFolders(uid: number): readonly Removed[] {
   const fallback = names(tmpdir())
     .filter((name) => name.startsWith(`belljar-${uid}-`))
     .map((name) => join(tmpdir(), name));
   const places = [...runtimeCandidates(process.env, uid), ...fallback].filter((dir) => isPrivate(dir, uid));
   const removed = places.flatMap((dir) =>
-    names(dir).flatMap((name) => {
-      const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
-      if (pid === undefined || startTimeOf(Number(pid)) === Number(startTime)) return [];
-      const path = join(dir, name);
-      return isPrivate(path, uid) ? [attempt("run-folder", path, `process ${pid} is gone`, () => rmSync(path, { recursive: true }))] : [];
-    }),
+    foldersLeftIn(dir, uid).map(({ path, why }) => attempt("run-folder", path, why, () => rmSync(path, { recursive: true }))),
   );
   for (const dir of fallback) if (isPrivate(dir, uid) && names(dir).length === 0) rmdirSync(dir);
   return removed;
 }
 
-/** Scratch folders on disk of runs whose maker is gone, with what other ids than ours may own in them. */
+/** Scratch folders on disk, with what other ids than ours may own in them. */
 async function staleScratchFolders(uid: number): Promise<readonly Removed[]> {
   const home = scratchHome(process.env);
-  if (home === null || !isPrivate(home, uid)) return [];
-  const stale = names(home).flatMap((name) => {
-    const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
-    return pid === undefined || startTimeOf(Number(pid)) === Number(startTime) ? [] : [{ path: join(home, name), pid }];
-  });
-  const ids = stale.length === 0 ? null : ownRemovalIds();
+  const stale = home === null || !isPrivate(home, uid) ? [] : foldersLeftIn(home, uid);
+  if (stale.length === 0) return [];
+  const ids = ownRemovalIds();
   return Promise.all(
-    stale.map(async ({ path, pid }): Promise<Removed> => {
-      const error = await removeUnpacked(path, ids ?? { kind: "single" }).then(
+    stale.map(async ({ path, why }): Promise<Removed> => {
+      const error = await removeUnpacked(path, ids).then(
         () => null,
         (cause: Error) => cause.message,
       );
-      return { kind: "scratch-folder", path, why: `process ${pid} is gone`, killed: 0, error };
+      return { kind: "scratch-folder", path, why, killed: 0, error };
     }),
   );
 }

@@ -1,4 +1,4 @@
-import type { CgroupFacts } from "../../policy/compile/types.ts";
+import type { CgroupFacts, OverlayMechanism } from "../../policy/compile/types.ts";
 import type { LimitName } from "../../policy/profile/types.ts";
 import type { EnforcementValue } from "../../policy/verdict/report-types.ts";
 import type { ProbeAnswers } from "./doctor-probe.ts";
@@ -32,10 +32,8 @@ function controllersOf(facts: CgroupFacts): readonly string[] {
   return facts.kind === "cgroup2" ? facts.controllers : facts.hierarchies.flatMap((one) => one.controllers);
 }
 
-export type OverlayChoice = "kernel" | "fuse-overlayfs" | "copy";
-
 /** The overlay driver that this host can offer to images. */
-export function overlayChoice(probe: ProbeAnswers, fuseOverlayfs: string | null): OverlayChoice {
+export function overlayChoice(probe: ProbeAnswers, fuseOverlayfs: string | null): OverlayMechanism {
   if (probe["overlay"]?.ok === true) return "kernel";
   return probe["fuse"]?.ok === true && fuseOverlayfs !== null ? "fuse-overlayfs" : "copy";
 }

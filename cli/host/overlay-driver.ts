@@ -5,6 +5,7 @@ import type { OverlayMechanism } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { OverlayDriver } from "../../policy/profile/types.ts";
 import { cacheHome, readOwnFile, replaceFile } from "./cache-home.ts";
+import { overlayChoice } from "./capabilities.ts";
 import { findCommand } from "./subid.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -124,9 +125,11 @@ export async function chooseDriver(
   }
   const kernel = upper === null ? await kernelAnswer(launcher, environment) : answerIn(upper, launcher);
   if (asked === "kernel") await requireKernel(kernel, upper);
-  if (kernel.ok) return chosen("kernel");
-  if (fuseOverlayfs !== null && canOpenFuse()) return chosen("fuse-overlayfs");
-  return chosen("copy", [
-    "the whole image is copied for every run: neither kernel overlay nor fuse-overlayfs works here ('belljar doctor' says why)",
-  ]);
+  const driver = asked === "kernel" ? asked : overlayChoice({ overlay: kernel, fuse: { ok: canOpenFuse(), errno: 0 } }, fuseOverlayfs);
+  return chosen(
+    driver,
+    driver === "copy"
+      ? ["the whole image is copied for every run: neither kernel overlay nor fuse-overlayfs works here ('belljar doctor' says why)"]
+      : [],
+  );
 }

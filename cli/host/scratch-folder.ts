@@ -1,4 +1,4 @@
-import { mkdtempSync, statSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
 import { subordinateMaps } from "../../policy/compile/ids.ts";
 import type { HostFacts } from "../../policy/compile/types.ts";
@@ -11,6 +11,7 @@ import { userNameOf } from "./facts.ts";
 import { hostFiles } from "./host-files.ts";
 import { makeFolders } from "./make-folders.ts";
 import { startTimeOf } from "./process-info.ts";
+import { isPrivate } from "./runtime-dir.ts";
 import { subordinateFacts } from "./subid.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -67,7 +68,13 @@ export function makeScratchFolder(environment: Environment, facts: HostFacts): S
     });
   try {
     makeFolders(home);
-    if (statSync(home).uid !== facts.uid) throw fileError("file-unwritable", "making the scratch folder", home, "belongs to somebody else");
+    if (!isPrivate(home, facts.uid))
+      throw fileError(
+        "file-unwritable",
+        "making the scratch folder",
+        home,
+        "must be a folder of yours that nobody else can enter (mode 700)",
+      );
     const path = mkdtempSync(join(home, `run-${process.pid}-${startTimeOf(process.pid) ?? 0}-`));
     return { path, apply: applyPath(), remove: () => removePatiently(path, removalIds(facts)) };
   } catch (error) {
