@@ -27,7 +27,6 @@ function runHelp(command: Argv): Argv {
       ...(option.short === undefined ? {} : { alias: option.short }),
       group: option.group,
       describe: option.value === undefined ? option.describe : `${option.value}: ${option.describe}`,
-      hidden: option.hidden === true,
     });
   }
   for (const [line, what] of runExamples) command.example(line, what);

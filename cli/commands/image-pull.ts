@@ -1,9 +1,8 @@
-import { isatty } from "node:tty";
 import { parsePlatform } from "../image/platform.ts";
 import { type PullProgress, pullImage } from "../image/pull.ts";
 import { parseReference } from "../image/reference.ts";
 import { pullProgress } from "../output/progress.ts";
-import { writeStderr } from "../output/streams.ts";
+import { stderrTarget } from "../output/progress-target.ts";
 import { type ImageOptions, onStore, tell } from "./image-store.ts";
 
 export interface PullArguments extends ImageOptions {
@@ -12,23 +11,13 @@ export interface PullArguments extends ImageOptions {
   readonly quiet: boolean;
 }
 
-/** On stderr: bars where a person watches, lines elsewhere. */
-function shownProgress() {
-  return pullProgress({
-    isTerminal: isatty(2) && process.env["TERM"] !== "dumb",
-    columns: () => process.stderr.columns || 80,
-    write: writeStderr,
-    now: () => performance.now(),
-  });
-}
-
 /** `belljar image pull` and `belljar pull`. */
 export function pullCommand(options: PullArguments): Promise<number> {
   const reference = parseReference(options.image);
   const platform = options.platform === undefined ? undefined : parsePlatform(options.platform);
   return onStore(options, async ({ store, config, signal }) => {
     const warnings: string[] = [];
-    const shown = shownProgress();
+    const shown = pullProgress(stderrTarget());
     const progress: PullProgress = (event) => {
       if (event.kind === "warning") warnings.push(event.message);
       // A quiet pull still warns.

@@ -10,8 +10,6 @@ export interface OptionSpec {
   /** What the value is called in help; without it the option is a switch. */
   readonly value?: string;
   readonly repeat?: boolean;
-  /** Known, and refused with a sentence: not offered by help and completion. */
-  readonly hidden?: boolean;
   readonly group: string;
   readonly describe: string;
   /** An empty value means something. */

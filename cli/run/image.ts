@@ -55,23 +55,21 @@ async function pull(store: Store, reference: string, { config, environment, prog
 
 /** The image of the store, pulled before where it is missing or where that was asked for. */
 async function find(store: Store, reference: string, input: ImageInput): Promise<Found> {
-  if (input.pull === "always") await pull(store, reference, input);
-  let found = await store.find(reference);
-  if (found === null && input.pull === "missing") {
+  let found = input.pull === "always" ? null : await store.find(reference);
+  if (found === null && input.pull !== "never") {
     await pull(store, reference, input);
     found = await store.find(reference);
   }
   if (found === null) {
-    parseReference(reference);
+    parseReference(reference); // what is no reference at all, is told as that
     throw new BelljarError("image-not-found", `preparing the image: ${quoted(reference)}: is not in the store`, {
       hint: "`belljar image ls` lists what is there; leave out --pull never to have it pulled",
     });
   }
-  const name = found.name ?? found.descriptor.digest;
-  return {
-    name: name.includes("@") || found.name === null ? name : `${name}@${found.descriptor.digest}`,
-    image: await store.readImage(found.descriptor, `reading image ${quoted(reference)}`),
-  };
+  const { descriptor } = found;
+  const { digest } = descriptor;
+  const name = found.name === null ? digest : found.name.includes("@") ? found.name : `${found.name}@${digest}`;
+  return { name, image: await store.readImage(descriptor, `reading image ${quoted(reference)}`) };
 }
 
 /** Layers that are there are pinned at once; else they are unpacked while nothing can be removed, and pinned before that ends. */
