@@ -2,8 +2,8 @@
 // greeting away and adds another file. An image layout as the OCI image specification has it; `belljar image load` reads it.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { gzipSync } from "node:zlib";
 
 const applets = ["cat", "echo", "ls", "mkdir", "rm", "sh", "touch"];
@@ -77,10 +77,14 @@ export function makeImage(folder, name) {
   return layers.length;
 }
 
-/** Files of a layer's archive as anybody would list them. */
+/** The files of each layer, by path. */
 export function listLayers(folder) {
   return layers.map((_, index) => {
-    const { stdout } = spawnSync("find", [join(folder, `layer-${index + 1}`), "-type", "f", "-printf", "%P "], { encoding: "utf8" });
-    return stdout.trim().split(" ").sort().join(" ");
+    const at = join(folder, `layer-${index + 1}`);
+    const files = readdirSync(at, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    return files
+      .map((entry) => relative(at, join(entry.parentPath, entry.name)))
+      .sort()
+      .join(" ");
   });
 }
