@@ -76,12 +76,17 @@ function checkCommand(word: string, rest: readonly string[]): void {
     throw new BelljarError("usage", "reading options: no command given", {
       hint: `one of ${commands.join(", ")}; \`belljar --help\` tells more`,
     });
-  if (answers.includes(word) || word.startsWith("--get-yargs-completions") || (commands as readonly string[]).includes(word)) return;
+  if (answers.includes(word) || word.startsWith(completing) || (commands as readonly string[]).includes(word)) return;
   const guess = nearestName(word, commands);
   throw new BelljarError("usage", `reading options: ${quoted(word)}: unknown command`, {
     hint: guess === null ? "`belljar --help` lists the commands; to run a program: belljar run -- COMMAND" : `did you mean '${guess}'?`,
   });
 }
+
+/** What the completion scripts call. */
+const completing = "--get-yargs-completions";
+/** The script of yargs for bash looks at what follows the last break of "debian:12" and, where nothing does, at the break itself; bash replaces "$2". */
+const currentWord = /"\$\{COMP_WORDS\[COMP_CWORD\]\}"/;
 
 /** Profile names behind -p, files and options elsewhere. */
 function completeProfiles(
@@ -90,7 +95,7 @@ function completeProfiles(
   standard: (onDone?: (error: Error | null, found: string[] | undefined) => void) => void,
   done: (found: string[]) => void,
 ): void {
-  const words = process.argv.slice(process.argv.indexOf("--get-yargs-completions") + 1);
+  const words = process.argv.slice(process.argv.indexOf(completing) + 1);
   const before = words.at(-2) ?? "";
   const wantsProfile = before === "-p" || before === "--profile" || argv._?.includes("profile") === true;
   if (!wantsProfile) {
@@ -165,6 +170,14 @@ export async function otherCommand(word: string, rest: readonly string[]): Promi
     await writeStdout(completionHelp);
     return 0;
   }
+  if (word === completing) {
+    const { completeImages } = await import("./complete-images.ts");
+    const found = await completeImages(rest);
+    if (found !== null) {
+      await writeStdout(found.map((name) => `${name}\n`).join(""));
+      return 0;
+    }
+  }
   let status = 0;
   const finish: Finish = (value) => {
     status = value;
@@ -228,6 +241,7 @@ export async function otherCommand(word: string, rest: readonly string[]): Promi
   await parser.parseAsync([...argumentsFor(word, rest)], {}, (_error, _argv, output) => {
     printed = output;
   });
+  if (word === "completion") printed = printed.replace(currentWord, () => '"$2"');
   if (printed !== "") await writeStdout(`${printed}\n`);
   return status;
 }
