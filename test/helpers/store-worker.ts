@@ -1,7 +1,6 @@
 // A process that works in an image store, to be killed at any moment. Bundled and started by tests.
 // Usage: node store-worker.mjs ROOT OPERATION [ARGUMENT]
 import { loadImages } from "../../cli/image/sources/load.ts";
-import { importRootfs } from "../../cli/image/sources/rootfs-tar.ts";
 import { openStore } from "../../cli/image/store.ts";
 import { unpackImage } from "../../cli/image/unpack.ts";
 
@@ -11,9 +10,6 @@ process.stdout.write("open\n");
 switch (operation) {
   case "load":
     await loadImages({ store, input: argument });
-    break;
-  case "import":
-    await importRootfs({ store, input: argument, name: "imported" });
     break;
   case "unpack": {
     const { descriptor } = await store.resolve(argument);

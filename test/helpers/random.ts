@@ -1,0 +1,14 @@
+import { randomInt } from "node:crypto";
+
+/** Numbers from 0 up to 1 that are the same for the same seed (mulberry32). The seed is printed; BELLJAR_SEED repeats a run. */
+export function seededRandom(what: string): () => number {
+  const seed = Number(process.env["BELLJAR_SEED"] ?? randomInt(2 ** 31));
+  console.log(`${what}: BELLJAR_SEED=${seed}`);
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
