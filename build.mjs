@@ -94,6 +94,14 @@ const bundling = {
   logLevel: "warning",
 };
 
+/** What a bundle knows of itself: the digest of all that was bundled, so that whatever another build kept is not believed. */
+const buildConstant = `const belljarBuild = "${"0".repeat(16)}";`;
+
+function named({ text }) {
+  const id = createHash("sha256").update(text).digest("hex").slice(0, 16);
+  return { id, text: text.replace(buildConstant, buildConstant.replace("0".repeat(16), id)) };
+}
+
 /**
  * The command is one CommonJS script, wrapped as Node wraps modules, that cli/start.cjs runs with V8's code cache: an ES module can have none before Node 22,
  * and compiling is a third of what the start costs. The library is an ES module.
@@ -105,40 +113,42 @@ async function buildBundles() {
     entryPoints: ["cli/main.ts"],
     format: "cjs",
     supported: { "dynamic-import": false }, // a script has no loader for import()
-    define: { "import.meta.url": "moduleUrl" },
+    define: { "import.meta.url": "moduleUrl", "globalThis.belljarBuild": "belljarBuild" },
     banner: {
-      js: '(function (require, module, exports, __filename) {\nconst moduleUrl = require("node:url").pathToFileURL(__filename).href;',
+      js: `(function (require, module, exports, __filename) {\n${buildConstant}\nconst moduleUrl = require("node:url").pathToFileURL(__filename).href;`,
     },
     footer: { js: "\n})" },
   });
-  const library = await build({ ...bundling, entryPoints: ["cli/api.ts"], format: "esm" });
+  const library = await build({
+    ...bundling,
+    entryPoints: ["cli/api.ts"],
+    format: "esm",
+    define: { "globalThis.belljarBuild": "belljarBuild" },
+    banner: { js: buildConstant },
+  });
   const undici = await build({ ...bundling, plugins: [], entryPoints: ["undici"], format: "cjs" });
   const out = join(root, "dist");
   replaceFile(join(out, "package.json"), '{ "type": "commonjs" }\n', 0o644);
   replaceFile(join(out, "undici.cjs"), undici.outputFiles[0].text, 0o644);
-  replaceFile(join(out, "api.mjs"), library.outputFiles[0].text, 0o644);
-  const { text } = command.outputFiles[0];
-  const id = createHash("sha256").update(text).digest("hex").slice(0, 16);
+  replaceFile(join(out, "api.mjs"), named(library.outputFiles[0]).text, 0o644);
+  const { id, text } = named(command.outputFiles[0]);
   replaceFile(join(out, "command.cjs"), `/* ${id} */ ${text}`, 0o644);
   replaceFile(join(out, "belljar.js"), readFileSync(join(root, "cli/start.cjs"), "utf8"), 0o755);
   keepCompiled(out, id);
 }
 
 /**
- * Lets the command prepare a whole run, with a launcher that does nothing, and keeps what V8 compiled for it. As root the run becomes `nobody`, and all that it touches
+ * Lets the command prepare a whole run, twice, with a launcher that does nothing, and keeps what V8 compiled for it. As root the run becomes `nobody`, and all that it touches
  * lies in a folder of its own. Without the cache the command works the same, only slower; so a failure is told and is none of the build's.
  */
 function keepCompiled(out, id) {
   const cache = join(out, "command.cache");
   const home = mkdtempSync(join(tmpdir(), "belljar-build-"));
   rmSync(cache, { force: true });
-  const asRoot = process.getuid() === 0;
-  if (asRoot) chmodSync(home, 0o777);
+  if (process.getuid() === 0) chmodSync(home, 0o777); // it runs as nobody then
   const part = `${cache}.${process.pid}`;
-  const { stderr } = spawnSync(
-    process.execPath,
-    [join(root, "cli/start-cache.cjs"), out, part, "run", ...(asRoot ? ["--run-as", "nobody"] : []), "--", "/bin/true"],
-    {
+  const prepare = () =>
+    spawnSync(process.execPath, [join(root, "cli/start-cache.cjs"), out, part, "run", "--", "/bin/true"], {
       cwd: home,
       env: {
         PATH: "/usr/bin:/bin",
@@ -149,8 +159,10 @@ function keepCompiled(out, id) {
         BELLJAR_LAUNCHER: "/bin/false",
       },
       encoding: "utf8",
-    },
-  );
+    });
+  // The first fills the caches of the run; what the second needs is what every warm run needs, and no more.
+  prepare();
+  const { stderr } = prepare();
   rmSync(home, { recursive: true, force: true });
   if (existsSync(part) && statSync(part).size > 0) {
     appendFileSync(part, id);

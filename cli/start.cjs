@@ -10,7 +10,8 @@ const { Script } = require("node:vm");
 
 const idLength = 16;
 const filename = join(__dirname, "command.cjs");
-const source = readFileSync(filename, "utf8");
+// The bundle is ASCII: without decoding, V8 takes the bytes as they are.
+const source = readFileSync(filename).latin1Slice();
 let cachedData;
 try {
   const cache = readFileSync(join(__dirname, "command.cache"));

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { BelljarError } from "../../policy/errors.ts";
-import { nearestName } from "../../policy/profile/index.ts";
+import { nearestName } from "../../policy/profile/problems.ts";
 import { limitNames } from "../../policy/profile/types.ts";
 import { quoted } from "../output/terminal.ts";
 import { limitOption, type OptionSpec, runOptions } from "./run-options.ts";

@@ -92,7 +92,7 @@ async function staleScratchFolders(uid: number): Promise<readonly Removed[]> {
 function staleParts(uid: number): readonly Removed[] {
   const home = cacheHome(process.env);
   if (home === null) return [];
-  return [home, join(home, "filters")].flatMap((dir) =>
+  return [home, join(home, "filters"), join(home, "profiles")].flatMap((dir) =>
     names(dir).flatMap((name) => {
       const pid = /\.(\d+)$/.exec(name)?.[1];
       const path = join(dir, name);

@@ -1,5 +1,5 @@
 import { BelljarError } from "../../policy/errors.ts";
-import { parseSet, refuseBareDuration } from "../../policy/profile/index.ts";
+import { parseSet, refuseBareDuration } from "../../policy/profile/set.ts";
 import { limitNames } from "../../policy/profile/types.ts";
 import { parseSize } from "../../policy/units.ts";
 import { quoted } from "../output/terminal.ts";

@@ -9,7 +9,6 @@ import { imageProgress } from "../output/image-progress.ts";
 import { runDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
 import { type PreparedRun, prepareRun } from "../run/prepare.ts";
-import { openReportFile } from "../run/report-file.ts";
 import { runSession, type SessionResult } from "../run/session.ts";
 import { type NamedPath, refuseSharedFiles } from "../run/shared-files.ts";
 import { openStreams } from "../run/streams.ts";
@@ -65,7 +64,7 @@ async function runPrepared(prepared: PreparedRun, { input, presentation }: Given
   const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
   if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
   checkHostFiles(presentation, prepared);
-  const reportFile = presentation.report === null ? null : openReportFile(presentation.report);
+  const reportFile = presentation.report === null ? null : (await import("../run/report-file.ts")).openReportFile(presentation.report);
   const streams = openStreams(presentation, input.capture);
   const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
   reportFile?.write(result.report);

@@ -1,5 +1,5 @@
 import { BelljarError } from "../../policy/errors.ts";
-import { nearestName } from "../../policy/profile/index.ts";
+import { nearestName } from "../../policy/profile/problems.ts";
 import { formatDuration, type Millis } from "../../policy/units.ts";
 import type { Config } from "../host/config.ts";
 import { quoted } from "../output/terminal.ts";

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
-import { isDigest } from "./digest.ts";
+import { isDigest } from "./digest-text.ts";
 import type { Digest, Reference } from "./oci-types.ts";
 
 /** Where a name without a registry leads. */

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { closeSync, constants, fstatSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolders } from "../host/make-folders.ts";
@@ -7,18 +6,30 @@ import { makeFolders } from "../host/make-folders.ts";
  * Compiled filters by content key. A cache may only ever save time: whatever is wrong with it (absent, read-only, full,
  * cut short, somebody else's) means that the filter is compiled again.
  */
-const magic = Buffer.from("BJFILTR1", "latin1");
-const digestBytes = 32;
+const magic = Buffer.from("BJFILTR2", "latin1");
+const checksumBytes = 4;
 /** Four filters, of which the kernel takes at most 4096 instructions of 8 bytes (BPF_MAXINSNS), and words about their rules. */
 const maxBytes = 4 * 4096 * 8 + 512 * 1024;
 
-const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest();
+/**
+ * FNV-1a: against damage only. Whoever can write here as this user can change this program too. (A digest of Node's would cost every run more than all the
+ * rest of reading.)
+ */
+function checksumOf(bytes: Uint8Array): Buffer {
+  const words = new Uint32Array(Math.ceil(bytes.length / 4));
+  new Uint8Array(words.buffer).set(bytes);
+  let hash = 0x811c9dc5 ^ bytes.length;
+  for (const word of words) hash = Math.imul(hash ^ word, 0x01000193);
+  const checksum = Buffer.alloc(checksumBytes);
+  checksum.writeInt32LE(hash);
+  return checksum;
+}
 
 function isKey(key: string): boolean {
   return /^[A-Za-z0-9._-]{16,128}$/.test(key);
 }
 
-/** What is kept under that key, or null. Only a file that this user owns and nobody else can write is believed, and only if its digest is right. */
+/** What is kept under that key, or null. Only a file that this user owns and nobody else can write is believed, and only if its checksum is right. */
 export function readCached(folder: string, key: string): Uint8Array | null {
   if (!isKey(key)) return null;
   let descriptor: number | null = null;
@@ -26,11 +37,11 @@ export function readCached(folder: string, key: string): Uint8Array | null {
     descriptor = openSync(join(folder, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const status = fstatSync(descriptor);
     const foreign = status.uid !== process.getuid?.() || (status.mode & 0o022) !== 0;
-    if (!status.isFile() || foreign || status.size > magic.length + digestBytes + maxBytes) return null;
+    if (!status.isFile() || foreign || status.size > magic.length + checksumBytes + maxBytes) return null;
     const file = readFileSync(descriptor);
-    const bytes = file.subarray(magic.length + digestBytes);
+    const bytes = file.subarray(magic.length + checksumBytes);
     if (!file.subarray(0, magic.length).equals(magic) || bytes.length === 0) return null;
-    if (!digestOf(bytes).equals(file.subarray(magic.length, magic.length + digestBytes))) return null;
+    if (!checksumOf(bytes).equals(file.subarray(magic.length, magic.length + checksumBytes))) return null;
     return new Uint8Array(bytes);
   } catch {
     return null;
@@ -55,7 +66,7 @@ export function writeCached(folder: string, key: string, bytes: Uint8Array): boo
   try {
     makeFolders(folder);
     descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
-    const file = Buffer.concat([magic, digestOf(bytes), bytes]);
+    const file = Buffer.concat([magic, checksumOf(bytes), bytes]);
     for (let done = 0; done < file.length; ) done += writeSync(descriptor, file, done);
     fsyncSync(descriptor);
     renameSync(part, join(folder, key));

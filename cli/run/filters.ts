@@ -1,10 +1,8 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditArgument, AuditFilters, AuditSlot } from "../../policy/seccomp/audit-types.ts";
-import { filterKey } from "../../policy/seccomp/key.ts";
-import { baseRuleSet } from "../../policy/seccomp/rule-sets.ts";
+import type { FilterInput } from "../../policy/seccomp/rules.ts";
 import { cacheHome } from "../host/cache-home.ts";
 import { readCached, writeCached } from "./filter-cache.ts";
 
@@ -16,15 +14,19 @@ export interface Filters {
   /** `sha256:…` of the profile's filter. */
   readonly digest: string;
   readonly warnings: readonly string[];
+  /** Under which they are kept; null where they are not. */
+  readonly key: string | null;
 }
 
 export interface FilterOptions {
   readonly arch: Arch;
+  /** The key, where somebody knows it already for the same input. */
+  readonly knownKey?: string | null;
   readonly folder?: string | null;
 }
 
 /** Raised whenever the audit filters of an unchanged profile change, or the form of what is kept. */
-const keptVersion = 1;
+const keptVersion = 2;
 
 /** The cache's folder, or null where the user has none. */
 function filterFolder(): string | null {
@@ -32,13 +34,11 @@ function filterFolder(): string | null {
   return home === null ? null : join(home, "filters");
 }
 
-const digestOf = (bytes: Uint8Array | string) => createHash("sha256").update(bytes).digest("hex");
-
 export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
   return { arch, seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
 }
 
-type KeptFilters = Pick<Filters, "base" | "profile" | "audit">;
+type KeptFilters = Pick<Filters, "base" | "profile" | "audit" | "digest">;
 
 /** What of the audit filters is no bytes; masks as text, which JSON has no other word for. */
 interface KeptWords {
@@ -47,12 +47,17 @@ interface KeptWords {
 }
 
 /** All in one file: parts, each after its length. */
-function pack({ base, profile, audit }: KeptFilters): Uint8Array {
+function pack({ base, profile, audit, digest }: KeptFilters): Uint8Array {
   const words: KeptWords | null = audit && {
     slots: audit.slots,
     arguments: audit.arguments.map((one) => ({ ...one, mask: String(one.mask) })),
   };
-  const parts = [base, profile, ...(audit === null ? [] : [audit.base, audit.profile, Buffer.from(JSON.stringify(words))])];
+  const parts = [
+    Buffer.from(digest),
+    base,
+    profile,
+    ...(audit === null ? [] : [audit.base, audit.profile, Buffer.from(JSON.stringify(words))]),
+  ];
   return Buffer.concat(
     parts.flatMap((part) => {
       const length = Buffer.alloc(4);
@@ -70,25 +75,32 @@ function unpack(packed: Uint8Array): KeptFilters | null {
     parts.push(packed.slice(at + 4, end));
     at = end;
   }
-  const [base, profile, auditBase, auditProfile, text] = parts;
-  if (base === undefined || profile === undefined) return null;
-  if (auditBase === undefined || auditProfile === undefined || text === undefined) return { base, profile, audit: null };
+  const [digestText, base, profile, auditBase, auditProfile, text] = parts;
+  if (digestText === undefined || base === undefined || profile === undefined) return null;
+  const digest = Buffer.from(digestText).toString("utf8");
+  if (auditBase === undefined || auditProfile === undefined || text === undefined) return { base, profile, digest, audit: null };
   const words = JSON.parse(Buffer.from(text).toString("utf8")) as KeptWords;
   const kept = words.arguments.map((one) => ({ ...one, mask: BigInt(one.mask) }));
-  return { base, profile, audit: { base: auditBase, profile: auditProfile, slots: words.slots, arguments: kept } };
+  return { base, profile, digest, audit: { base: auditBase, profile: auditProfile, slots: words.slots, arguments: kept } };
+}
+
+async function keyOf(input: FilterInput, wanted: "audit" | null): Promise<string> {
+  const { filterKey } = await import("../../policy/seccomp/key.ts");
+  return filterKey(input, `${wanted} ${keptVersion}`);
 }
 
 /**
  * The filters of a policy, from the cache where they are there; the compiler is loaded only when they are not. A filter
  * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
  */
-export async function filtersFor(policy: ResolvedPolicy, { arch, folder = filterFolder() }: FilterOptions): Promise<Filters> {
+export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions): Promise<Filters> {
+  const { arch, folder = filterFolder() } = options;
   const input = filterInputOf(policy, arch);
   const wanted = policy.seccomp.audit ? "audit" : null;
-  const key = digestOf(`${filterKey(input)} ${JSON.stringify(baseRuleSet)} ${wanted} ${keptVersion}`);
-  const cached = folder === null ? null : readCached(folder, key);
+  const key = folder === null ? null : (options.knownKey ?? (await keyOf(input, wanted)));
+  const cached = folder === null || key === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);
-  if (filters !== null) return { ...filters, digest: `sha256:${digestOf(filters.profile)}`, warnings: [] };
+  if (filters !== null) return { ...filters, warnings: [], key };
   const { compileBaseFilter, compileFilter } = await import("../../policy/seccomp/compile.ts");
   const { compileAudit } = await import("../../policy/seccomp/audit.ts");
   const [base, profile] = [compileBaseFilter(input), compileFilter(input)];
@@ -98,6 +110,7 @@ export async function filtersFor(policy: ResolvedPolicy, { arch, folder = filter
     ...profile.warnings,
     ...(tooLarge ? ["seccomp.audit: the filter is too large for it: denied calls are not counted"] : []),
   ];
-  if (folder !== null && warnings.length === 0) writeCached(folder, key, pack({ base: base.bytes, profile: profile.bytes, audit }));
-  return { base: base.bytes, profile: profile.bytes, audit, digest: profile.digest, warnings };
+  const compiled = { base: base.bytes, profile: profile.bytes, audit, digest: profile.digest };
+  const kept = folder !== null && key !== null && warnings.length === 0 && writeCached(folder, key, pack(compiled));
+  return { ...compiled, warnings, key: kept ? key : null };
 }

@@ -1,5 +1,5 @@
 import { isAbsolute } from "node:path";
-import { nearestName } from "../../policy/profile/index.ts";
+import { nearestName } from "../../policy/profile/problems.ts";
 import { type HostFiles, hostFiles } from "../host/host-files.ts";
 import { interpreters, outsideTool, toolHint } from "../host/toolpaths.ts";
 import { printable } from "../output/terminal.ts";

@@ -1,15 +1,12 @@
-import { randomBytes } from "node:crypto";
 import { posix } from "node:path";
-import { applyImage, imageCommand } from "../../policy/compile/image.ts";
 import { compilePlan } from "../../policy/compile/index.ts";
 import { isLayered } from "../../policy/compile/rootfs.ts";
 import type { HostFacts, ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
-import { resolveProfile } from "../../policy/profile/index.ts";
 import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
-import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
+import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
 import type { Config } from "../host/config.ts";
 import { probeHostFacts } from "../host/facts.ts";
 import type { ScratchFolder } from "../host/scratch-folder.ts";
@@ -20,7 +17,7 @@ import { filtersFor } from "./filters.ts";
 import type { Override, RunInput } from "./input.ts";
 import type { ImageProgress, LayeredRoot } from "./layered.ts";
 import { workFolder } from "./paths.ts";
-import { loadProfile } from "./profiles.ts";
+import { resolveOnce } from "./profile-cache.ts";
 import { checkVariableBytes } from "./raw-text.ts";
 import { parseUser } from "./user.ts";
 
@@ -59,7 +56,7 @@ export interface PrepareContext {
   readonly signal?: AbortSignal;
   readonly config: Config;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Names the run's cgroup; random unless given, as a plan that is only shown needs. */
+  /** Names the run's cgroup; one of its own unless given, as a plan that is only shown needs. */
   readonly runId?: string;
 }
 
@@ -116,7 +113,7 @@ function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId
     throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
   const request = {
     // Whose run it is, for `belljar gc`, and which of theirs.
-    runId: runId ?? `belljar-run-${process.pid}-${randomBytes(6).toString("hex")}`,
+    runId: runId ?? `belljar-run-${process.pid}-${process.hrtime.bigint().toString(16)}`,
     command: argv,
     cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
     env: input.env,
@@ -133,7 +130,7 @@ function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId
 }
 
 /** What the image asks for, where the user asks for nothing else. */
-function withImage(
+async function withImage(
   { request, isHostScript }: Asked,
   {
     policy,
@@ -141,8 +138,9 @@ function withImage(
     input,
     image,
   }: { readonly policy: ResolvedPolicy; readonly provenance: Provenance; readonly input: RunInput; readonly image: ImageFacts | null },
-): Pick<PreparedRun, "policy"> & { readonly request: RunRequest } {
+): Promise<Pick<PreparedRun, "policy"> & { readonly request: RunRequest }> {
   if (image === null) return { policy, request };
+  const { applyImage, imageCommand } = await import("../../policy/compile/image.ts");
   const { entrypoint } = input;
   const command = isHostScript ? request.command : imageCommand(image.config, { command: request.command, entrypoint });
   return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, provenance });
@@ -159,7 +157,8 @@ async function scratchFolder(environment: PrepareContext["environment"], host: H
  * does not, `release` must be called after the run.
  */
 export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
-  const resolved = resolveProfile(input.profile, { load: loadProfile, overrides: [...input.overrides, ...volumeOverrides(input)] });
+  const overrides = [...input.overrides, ...volumeOverrides(input)];
+  const { profile: resolved, keep } = await resolveOnce({ reference: input.profile, overrides });
   const { provenance } = resolved;
   const asked = withCaptureLimit(resolved.policy, input.capture);
   const wish = requestOf(input, asked, context);
@@ -179,13 +178,15 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       const upper = scratch?.path ?? null;
       layered = await prepareLayers({ ...input, upper, policy: asked, facts: host, config, environment, progress, signal });
     }
-    const { policy, request } = withImage(wish, { policy: asked, provenance, input, image: layered?.facts.image ?? null });
+    const { policy, request } = await withImage(wish, { policy: asked, provenance, input, image: layered?.facts.image ?? null });
     const facts = {
       ...host,
       layeredRootfs: layered?.facts ?? null,
       diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
     };
-    const filters = await filtersFor(policy, { arch: facts.arch });
+    // An image changes nothing that filters depend on.
+    const filters = await filtersFor(policy, { arch: facts.arch, knownKey: resolved.filterKey });
+    if (filters.key !== null) keep(filters.key);
     const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
     return {
       policy,
@@ -194,7 +195,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       plan,
       image: layered?.facts.image?.name ?? null,
       scriptPath: request.script?.hostPath ?? null,
-      profileFiles: resolved.sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : [])),
+      profileFiles: resolved.files,
       sandboxBytes: encodeSandbox(plan.sandbox),
       execBytes: encodeExec(plan.exec),
       profileDigest: resolved.digest,

@@ -1,7 +1,9 @@
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
-import { builtinPrefix, builtinProfiles, type LoadedProfile, loadBuiltin, nearestName } from "../../policy/profile/index.ts";
+import { builtinProfiles } from "../../policy/profile/builtin.gen.ts";
+import { builtinPrefix, type LoadedProfile, loadBuiltin } from "../../policy/profile/builtin.ts";
+import { nearestName } from "../../policy/profile/problems.ts";
 import { configHome } from "../host/config.ts";
 import { validText } from "../output/json.ts";
 import { quoted } from "../output/terminal.ts";

@@ -1,5 +1,5 @@
 import { BelljarError } from "../errors.ts";
-import { capabilityNumbers } from "../profile/check.ts";
+import { capabilityNumbers } from "../profile/capabilities.ts";
 
 /** "CAP_NET_RAW" and the like as the kernel's bit mask (capabilities(7)). Throws BelljarError `profile-invalid` for an unknown name. */
 export function capabilityBits(names: readonly string[]): bigint {

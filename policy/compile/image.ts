@@ -3,10 +3,11 @@
  * image; a profile of the user's and options come before the image.
  */
 import { BelljarError } from "../errors.ts";
+import { builtinPrefix } from "../profile/builtin.ts";
 import { readStopSignal } from "../profile/check.ts";
 import { originOf } from "../profile/explain.ts";
 import { formatPath } from "../profile/path.ts";
-import { builtinPrefix } from "../profile/resolve.ts";
+
 import type { Provenance, ResolvedPolicy } from "../profile/types.ts";
 import type { ImageConfig, ImageFacts, RunRequest } from "./types.ts";
 

@@ -1,5 +1,5 @@
 import { BelljarError, type ErrorCode } from "../errors.ts";
-import { isAbsolutePath } from "../wire/index.ts";
+import { isAbsolutePath } from "../wire/checks.ts";
 
 /** The private writable folder: working directory, home, and where files are copied into and out of. */
 export const workPath = "/work";

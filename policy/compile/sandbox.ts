@@ -4,7 +4,6 @@ import type { Namespace, SandboxPlan } from "../wire/wire.gen.ts";
 import { capabilityBits } from "./capabilities.ts";
 import type { CgroupPlan } from "./cgroup.ts";
 import { type CompanionInput, type Confinement, companion } from "./companions.ts";
-import { hostFactsDigest } from "./facts-digest.ts";
 import type { CompiledIds } from "./ids.ts";
 import { compileLandlock } from "./landlock.ts";
 import { compileMounts } from "./mounts.ts";
@@ -64,7 +63,6 @@ export function compileSandbox({ policy, facts, request, ids, cgroups, baseFilte
   const { filesystem, ...root } = compileMounts({ policy, facts, request, uid: ids.programUid, gid: ids.programGid, confinement });
   return {
     runId: request.runId,
-    hostFactsDigest: hostFactsDigest(facts),
     namespaces: namespaces(policy),
     ...idFields,
     userNamespaces: policy.namespaces.user,

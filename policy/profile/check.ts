@@ -1,7 +1,7 @@
 /** All the rules that one profile must meet, on top of keys and types. Nothing throws: every mistake is collected. */
 import { quoteValue, type Reading, readCount, readDuration, readFileMode, readSize } from "../units.ts";
 import { signalNumber } from "../verdict/signals.ts";
-import capabilities from "./capabilities.json" with { type: "json" };
+import { capabilityNumbers } from "./capabilities.ts";
 import { readLimit } from "./limits.ts";
 import { formatPath, type PathSegment } from "./path.ts";
 import { envNameProblem, hostnameProblem, hostPathProblem, mountTargetProblem, profileNameProblem, sandboxPathProblem } from "./paths.ts";
@@ -9,9 +9,6 @@ import { didYouMean, type Problem } from "./problems.ts";
 import { checkSeccomp } from "./rules.ts";
 import { checkShape } from "./shape.ts";
 import { limitNames, type MountSpec, type Profile } from "./types.ts";
-
-/** Linux capabilities and their bit numbers (include/uapi/linux/capability.h). */
-export const capabilityNumbers: Readonly<Record<string, number>> = capabilities;
 
 /** Files that a profile may name in one `extends`. */
 const maxExtends = 16;

@@ -1,29 +1,22 @@
 import { posix } from "node:path";
 import { BelljarError } from "../errors.ts";
 import { builtinProfiles } from "./builtin.gen.ts";
+import { builtinPrefix, type LoadedProfile, type LoadProfile, loadBuiltin } from "./builtin.ts";
 import { checkProfile } from "./check.ts";
 import { contradictionsOf, warningsOf } from "./contradictions.ts";
+import { policyDigest, sha256 } from "./digest.ts";
 import { readLimit } from "./limits.ts";
 import { emptyMerge, type Json, type Merged, mergeLayer } from "./merge.ts";
 import { type AppliedOverride, applyOverride, blame, type Override } from "./overrides.ts";
 import { parseProfile, withAbsolutePaths } from "./parse.ts";
 import { formatPath } from "./path.ts";
 import { formatOrigin, type Problem, profileError } from "./problems.ts";
-import { policyDigest, sha256, toPolicy } from "./resolved.ts";
+import { toPolicy } from "./resolved.ts";
 import { valueAt } from "./shape.ts";
 import { limitNames, type Profile, type Provenance, type ResolvedPolicy } from "./types.ts";
 
-export const builtinPrefix = "built-in:";
 /** Files that one profile may build on, directly or not. */
 const maxFiles = 64;
-
-export interface LoadedProfile {
-  /** "built-in:judge", or the path of the file: named in errors and provenance, and what tells a cycle. */
-  readonly file: string;
-  readonly text: string;
-}
-/** Finds a profile; `fromFile` is the file that extends it, or null. Throws its own BelljarError. */
-export type LoadProfile = (ref: string, fromFile: string | null) => LoadedProfile;
 
 export interface ResolveOptions {
   readonly load: LoadProfile;
@@ -45,12 +38,6 @@ export interface ResolveResult {
 
 interface Layer extends LoadedProfile {
   readonly profile: Profile;
-}
-
-/** A built-in profile, or null. */
-export function loadBuiltin(name: string): LoadedProfile | null {
-  const text = Object.hasOwn(builtinProfiles, name) ? builtinProfiles[name] : undefined;
-  return text === undefined ? null : { file: `${builtinPrefix}${name}`, text };
 }
 
 /** Built-in profiles are checked by the tests, not by every run. */

@@ -1,7 +1,7 @@
 /** From the merged profile, complete and checked, to the policy in base units. */
-import { createHash } from "node:crypto";
 import { type Reading, readDuration, readFileMode, readSize } from "../units.ts";
-import { capabilityNumbers, readStopSignal } from "./check.ts";
+import { capabilityNumbers } from "./capabilities.ts";
+import { readStopSignal } from "./check.ts";
 import { readLimit } from "./limits.ts";
 import type { Json } from "./merge.ts";
 import {
@@ -111,27 +111,4 @@ export function toPolicy(
     landlock: { required: landlock.required ?? false },
     network: { mode: network.mode ?? "none" },
   };
-}
-
-/** JSON with sorted keys: equal values, equal text. */
-export function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === "object" && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
-}
-
-export const sha256 = (text: string): string => `sha256:${createHash("sha256").update(text).digest("hex")}`;
-
-/** Of all that the program meets. Names, comments and the places where rules were written are left out, so a moved file keeps its digest. */
-export function policyDigest(policy: ResolvedPolicy): string {
-  const met = {
-    ...policy,
-    name: undefined,
-    description: undefined,
-    mounts: policy.mounts.map((mount) => ({ ...mount, comment: undefined })),
-    seccomp: { ...policy.seccomp, syscalls: policy.seccomp.syscalls.map((rule) => ({ ...rule, comment: undefined, origin: undefined })) },
-  };
-  return sha256(canonicalJson(met));
 }

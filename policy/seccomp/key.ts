@@ -1,6 +1,6 @@
 /** The name under which a compiled filter may be kept. Imports no compiler: a warm run computes only this. */
 import { createHash } from "node:crypto";
-import { findRuleSet } from "./rule-sets.ts";
+import { baseRuleSet, findRuleSet } from "./rule-sets.ts";
 import type { FilterInput } from "./rules.ts";
 import { syscallTablesDigest } from "./tables.gen.ts";
 
@@ -8,13 +8,15 @@ import { syscallTablesDigest } from "./tables.gen.ts";
 const compilerVersion = 3;
 
 /**
- * A key (64 hexadecimal digits) of everything that the compiled filter and its warnings depend on.
+ * A key (64 hexadecimal digits) of everything that the compiled filters and their warnings depend on; `use` names what else is kept with them.
  * @throws BelljarError profile-invalid for an unknown rule set
  */
-export function filterKey({ arch, seccomp, capabilities, userNamespaces }: FilterInput): string {
+export function filterKey({ arch, seccomp, capabilities, userNamespaces }: FilterInput, use = ""): string {
   const { ruleSets, defaultAction, syscalls, file } = seccomp;
   const content = {
     compilerVersion,
+    use,
+    base: baseRuleSet,
     syscallTablesDigest,
     arch,
     ruleSets: ruleSets.map(findRuleSet),

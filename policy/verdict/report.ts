@@ -3,7 +3,7 @@ import { writableVolumes } from "../compile/mounts.ts";
 import type { LaunchPlan } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
-import { mechanismsByLimit } from "../wire/index.ts";
+import { mechanismsByLimit } from "../wire/mechanisms.ts";
 import type { OutputRecord, RootKind, RunRecord } from "../wire/wire.gen.ts";
 import { appliedLimits, cancelWords, messageFor, notMeasured } from "./message.ts";
 import type { Denial, EnforcementValue, ReportError, RunReport } from "./report-types.ts";

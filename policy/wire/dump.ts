@@ -1,6 +1,7 @@
 /** A plan as JSON for people, snapshots and `profile compile --dump`: names for bits and indices, digests for bytes. */
 import { createHash } from "node:crypto";
-import { type ExecPlan, enums, type Mechanism, type SandboxPlan, wireVersion } from "./wire.gen.ts";
+import { mechanismsByLimit } from "./mechanisms.ts";
+import { type ExecPlan, enums, type SandboxPlan, wireVersion } from "./wire.gen.ts";
 
 export interface DumpOptions {
   /** Turns filter bytes into a readable listing; without it a filter is shown as its size and digest. */
@@ -32,16 +33,6 @@ function dumpField(name: string, value: unknown, options: DumpOptions): unknown 
   if (typeof value === "bigint") return bitFields.has(name) ? `0x${value.toString(16)}` : dumpNumber(value);
   if (Array.isArray(value)) return value.map((item) => (isRecord(item) ? dumpRecord(item, options) : item));
   return value;
-}
-
-/** Names of the mechanisms that a plan or a record carries as numbers, by limit; limits not asked for are left out. */
-export function mechanismsByLimit(mechanisms: readonly number[]): Partial<Record<(typeof enums.Limit)[number], Mechanism>> {
-  const named: Partial<Record<(typeof enums.Limit)[number], Mechanism>> = {};
-  enums.Limit.forEach((limit, i) => {
-    const mechanism = enums.Mechanism[mechanisms[i] ?? 0] ?? "none";
-    if (mechanism !== "notAsked") named[limit] = mechanism;
-  });
-  return named;
 }
 
 function dumpNumber(value: bigint): number | string {

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "c7800dd2d05dc608";
+export const wireTable = "0463b5d858daf57e";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -496,7 +496,6 @@ export interface LandlockRule {
 export interface SandboxPlan {
   /** [a-z0-9-]: names the run's cgroup */
   readonly runId: string;
-  readonly hostFactsDigest: string;
   readonly namespaces: readonly Namespace[];
   readonly idMode: IdMode;
   /** false: the caller's own id is outside the map */
@@ -929,7 +928,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "SandboxPlan": {
-  "size": 200,
+  "size": 192,
   "fields": [
    {
     "name": "runId",
@@ -939,184 +938,178 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
-    "name": "hostFactsDigest",
-    "type": "str",
-    "offset": 8,
-    "size": 8
-   },
-   {
     "name": "namespaces",
     "type": "flags:Namespace",
-    "offset": 16,
+    "offset": 8,
     "size": 4
    },
    {
     "name": "idMode",
     "type": "enum:IdMode",
-    "offset": 20,
+    "offset": 12,
     "size": 4
    },
    {
     "name": "callerMapped",
     "type": "bool",
-    "offset": 24,
+    "offset": 16,
     "size": 4
    },
    {
     "name": "denySetgroups",
     "type": "bool",
-    "offset": 28,
+    "offset": 20,
     "size": 4
    },
    {
     "name": "uidMaps",
     "type": "list:IdMap",
-    "offset": 32,
+    "offset": 24,
     "size": 8
    },
    {
     "name": "gidMaps",
     "type": "list:IdMap",
-    "offset": 40,
+    "offset": 32,
     "size": 8
    },
    {
     "name": "newuidmap",
     "type": "str",
-    "offset": 48,
+    "offset": 40,
     "size": 8
    },
    {
     "name": "newgidmap",
     "type": "str",
-    "offset": 56,
+    "offset": 48,
     "size": 8
    },
    {
     "name": "programUid",
     "type": "u32",
-    "offset": 64,
+    "offset": 56,
     "size": 4
    },
    {
     "name": "programGid",
     "type": "u32",
-    "offset": 68,
+    "offset": 60,
     "size": 4
    },
    {
     "name": "userNamespaces",
     "type": "enum:UserNamespaces",
-    "offset": 72,
+    "offset": 64,
     "size": 4
    },
    {
     "name": "hostname",
     "type": "str",
-    "offset": 76,
+    "offset": 68,
     "size": 8
    },
    {
     "name": "network",
     "type": "enum:NetworkMode",
-    "offset": 84,
+    "offset": 76,
     "size": 4
    },
    {
     "name": "scratchBytes",
     "type": "u64",
-    "offset": 88,
+    "offset": 80,
     "size": 8
    },
    {
     "name": "scratchInodes",
     "type": "u64",
-    "offset": 96,
+    "offset": 88,
     "size": 8
    },
    {
     "name": "scratchPath",
     "type": "str",
-    "offset": 104,
+    "offset": 96,
     "size": 8
    },
    {
     "name": "rootReadOnly",
     "type": "bool",
-    "offset": 112,
+    "offset": 104,
     "size": 4
    },
    {
     "name": "rootKind",
     "type": "enum:RootKind",
-    "offset": 116,
+    "offset": 108,
     "size": 4
    },
    {
     "name": "rootLayers",
     "type": "list:Text",
-    "offset": 120,
+    "offset": 112,
     "size": 8
    },
    {
     "name": "workPath",
     "type": "str",
     "check": "abs",
-    "offset": 128,
+    "offset": 120,
     "size": 8
    },
    {
     "name": "filesystem",
     "type": "list:FsEntry",
-    "offset": 136,
+    "offset": 128,
     "size": 8
    },
    {
     "name": "companions",
     "type": "list:Companion",
-    "offset": 144,
+    "offset": 136,
     "size": 8
    },
    {
     "name": "cgroups",
     "type": "list:CgroupHierarchy",
-    "offset": 152,
+    "offset": 144,
     "size": 8
    },
    {
     "name": "boundingSet",
     "type": "u64",
-    "offset": 160,
+    "offset": 152,
     "size": 8
    },
    {
     "name": "baseFilter",
     "type": "bytes",
-    "offset": 168,
+    "offset": 160,
     "size": 8
    },
    {
     "name": "auditBaseFilter",
     "type": "bytes",
-    "offset": 176,
+    "offset": 168,
     "size": 8
    },
    {
     "name": "landlock",
     "type": "list:LandlockRule",
-    "offset": 184,
+    "offset": 176,
     "size": 8
    },
    {
     "name": "landlockRequired",
     "type": "bool",
-    "offset": 192,
+    "offset": 184,
     "size": 4
    },
    {
     "name": "landlockWanted",
     "type": "bool",
-    "offset": 196,
+    "offset": 188,
     "size": 4
    }
   ]

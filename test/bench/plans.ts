@@ -3,7 +3,7 @@ import { loadConfig } from "../../cli/host/config.ts";
 import { probeHostFacts } from "../../cli/host/facts.ts";
 import { compilePlan } from "../../policy/compile/index.ts";
 import type { CgroupFacts, RunRequest } from "../../policy/compile/types.ts";
-import { loadBuiltin, resolveProfile } from "../../policy/profile/resolve.ts";
+import { loadBuiltin, resolveProfile } from "../../policy/profile/index.ts";
 import { compileBaseFilter, compileFilter } from "../../policy/seccomp/compile.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
 

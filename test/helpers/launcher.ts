@@ -31,7 +31,6 @@ export function sandboxPlan(more: Partial<SandboxPlan> = {}, entries: readonly F
   const { uid, gid } = ids();
   return {
     runId: `belljar-run-${process.pid}-test-${runs++}`,
-    hostFactsDigest: "",
     namespaces: ["user", "mount", "pid", "ipc", "uts", "cgroup", "network"],
     idMode: "single",
     callerMapped: true,

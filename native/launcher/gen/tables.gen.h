@@ -47,36 +47,35 @@ static const struct wire_field wire_fields_landlock_rule[] = {
 };
 static const struct wire_field wire_fields_sandbox_plan[] = {
 	{ 0, WIRE_STR, WIRE_NAME, 0, 0, 0, UINT32_MAX, 0 }, /* run_id */
-	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* host_facts_digest */
-	{ 16, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 2114060288u }, /* namespaces */
-	{ 20, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* id_mode */
-	{ 24, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* caller_mapped */
-	{ 28, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* deny_setgroups */
-	{ 32, WIRE_LIST, WIRE_ANY, WIRE_RECORD_ID_MAP, 0, 0, UINT32_MAX, 0 }, /* uid_maps */
-	{ 40, WIRE_LIST, WIRE_ANY, WIRE_RECORD_ID_MAP, 0, 0, UINT32_MAX, 0 }, /* gid_maps */
-	{ 48, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* newuidmap */
-	{ 56, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* newgidmap */
-	{ 64, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* program_uid */
-	{ 68, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* program_gid */
-	{ 72, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* user_namespaces */
-	{ 76, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* hostname */
-	{ 84, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* network */
-	{ 88, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_bytes */
-	{ 96, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_inodes */
-	{ 104, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* scratch_path */
-	{ 112, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* root_read_only */
-	{ 116, WIRE_U32, WIRE_ANY, 0, 0, 0, 3, 0 }, /* root_kind */
-	{ 120, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* root_layers */
-	{ 128, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* work_path */
-	{ 136, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FS_ENTRY, 0, 0, UINT32_MAX, 0 }, /* filesystem */
-	{ 144, WIRE_LIST, WIRE_ANY, WIRE_RECORD_COMPANION, 0, 0, UINT32_MAX, 0 }, /* companions */
-	{ 152, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_HIERARCHY, 0, 0, UINT32_MAX, 0 }, /* cgroups */
-	{ 160, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* bounding_set */
-	{ 168, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* base_filter */
-	{ 176, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* audit_base_filter */
-	{ 184, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
-	{ 192, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
-	{ 196, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
+	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 2114060288u }, /* namespaces */
+	{ 12, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* id_mode */
+	{ 16, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* caller_mapped */
+	{ 20, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* deny_setgroups */
+	{ 24, WIRE_LIST, WIRE_ANY, WIRE_RECORD_ID_MAP, 0, 0, UINT32_MAX, 0 }, /* uid_maps */
+	{ 32, WIRE_LIST, WIRE_ANY, WIRE_RECORD_ID_MAP, 0, 0, UINT32_MAX, 0 }, /* gid_maps */
+	{ 40, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* newuidmap */
+	{ 48, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* newgidmap */
+	{ 56, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* program_uid */
+	{ 60, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* program_gid */
+	{ 64, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* user_namespaces */
+	{ 68, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* hostname */
+	{ 76, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* network */
+	{ 80, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_bytes */
+	{ 88, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* scratch_inodes */
+	{ 96, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* scratch_path */
+	{ 104, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* root_read_only */
+	{ 108, WIRE_U32, WIRE_ANY, 0, 0, 0, 3, 0 }, /* root_kind */
+	{ 112, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* root_layers */
+	{ 120, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* work_path */
+	{ 128, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FS_ENTRY, 0, 0, UINT32_MAX, 0 }, /* filesystem */
+	{ 136, WIRE_LIST, WIRE_ANY, WIRE_RECORD_COMPANION, 0, 0, UINT32_MAX, 0 }, /* companions */
+	{ 144, WIRE_LIST, WIRE_ANY, WIRE_RECORD_CGROUP_HIERARCHY, 0, 0, UINT32_MAX, 0 }, /* cgroups */
+	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* bounding_set */
+	{ 160, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* base_filter */
+	{ 168, WIRE_BYTES, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* audit_base_filter */
+	{ 176, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LANDLOCK_RULE, 0, 0, UINT32_MAX, 0 }, /* landlock */
+	{ 184, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_required */
+	{ 188, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* landlock_wanted */
 };
 static const struct wire_field wire_fields_rlimit[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 15, 0 }, /* resource */
@@ -162,7 +161,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_text, 1, 8 },
 	{ wire_fields_number, 1, 8 },
 	{ wire_fields_landlock_rule, 3, 24 },
-	{ wire_fields_sandbox_plan, 31, 200 },
+	{ wire_fields_sandbox_plan, 30, 192 },
 	{ wire_fields_rlimit, 3, 24 },
 	{ wire_fields_cgroup_write, 5, 32 },
 	{ wire_fields_file_in, 3, 24 },

@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "c7800dd2d05dc608"
+#define WIRE_TABLE "0463b5d858daf57e"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -316,7 +316,6 @@ _Static_assert(sizeof(struct wire_landlock_rule) == 24, "layout of LandlockRule"
 
 struct wire_sandbox_plan {
 	struct wire_str run_id; /* [a-z0-9-]: names the run's cgroup */
-	struct wire_str host_facts_digest;
 	uint32_t namespaces;
 	uint32_t id_mode;
 	uint32_t caller_mapped; /* false: the caller's own id is outside the map */
@@ -347,7 +346,7 @@ struct wire_sandbox_plan {
 	uint32_t landlock_required;
 	uint32_t landlock_wanted;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_sandbox_plan) == 200, "layout of SandboxPlan");
+_Static_assert(sizeof(struct wire_sandbox_plan) == 192, "layout of SandboxPlan");
 
 struct wire_rlimit {
 	uint32_t resource; /* RLIMIT_* number */

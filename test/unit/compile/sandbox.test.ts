@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decodePart, encodeExec, encodeSandbox } from "../../../policy/wire/index.ts";
-import { cgroup1, compile, errorOf, facts } from "./fixtures.ts";
+import { cgroup1, compile, errorOf } from "./fixtures.ts";
 
 const read = 0b1101n;
 const all = 0xffffn;
@@ -60,13 +60,8 @@ describe("the plan as a whole", () => {
       expect(decodePart(encodeExec(exec))).toEqual({ kind: "exec", plan: exec });
     }
   });
-  test("is deterministic, and its digest of the facts depends on the facts alone", () => {
+  test("is deterministic", () => {
     expect(encodeSandbox(compile().plan.sandbox)).toEqual(encodeSandbox(compile().plan.sandbox));
-    const digest = (changes: Parameters<typeof compile>[0] = {}) => compile(changes).plan.sandbox.hostFactsDigest;
-    expect(digest()).toMatch(/^sha256:[0-9a-f]{64}$/);
-    expect(digest({ facts: Object.fromEntries(Object.entries(facts).reverse()) })).toBe(digest());
-    expect(digest({ limits: { memory: 1_000_000 } })).toBe(digest());
-    expect(digest({ facts: { uid: 5 } })).not.toBe(digest());
   });
   test("without a profile filter seccomp is not called enforced", () => {
     expect(compile({ filters: { profile: new Uint8Array() } }).enforcement["seccomp"]).toBe("none");

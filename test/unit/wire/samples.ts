@@ -4,7 +4,6 @@ import { enums, steps, wireMagic, wireRecords, wireVersion } from "../../../poli
 /** The least that both parts may hold. */
 export const minimalSandbox: SandboxPlan = {
   runId: "r",
-  hostFactsDigest: "",
   namespaces: ["user"],
   idMode: "single",
   callerMapped: true,
@@ -75,7 +74,6 @@ const filter = Uint8Array.from({ length: 24 }, (_, i) => i); // three made-up in
 export const fullSandbox: SandboxPlan = {
   ...minimalSandbox,
   runId: "run-0123456789-full",
-  hostFactsDigest: "sha256:ab",
   namespaces: ["user", "mount", "pid", "ipc", "uts", "cgroup", "network"],
   idMode: "subordinate",
   callerMapped: false,

@@ -1,0 +1,105 @@
+import { join } from "node:path";
+import type { Override } from "../../policy/profile/overrides.ts";
+import type { ResolveResult } from "../../policy/profile/resolve.ts";
+import { cacheHome, readOwnFile, replaceFile } from "../host/cache-home.ts";
+import { loadProfile } from "./profiles.ts";
+
+declare global {
+  /** Names the bundle that this code is part of; absent where it runs from its sources. */
+  var belljarBuild: string | undefined;
+}
+
+/** What of a resolved profile a run needs. */
+export interface KnownProfile extends Pick<ResolveResult, "policy" | "provenance" | "warnings" | "digest"> {
+  /** Files that it was read from. */
+  readonly files: readonly string[];
+  /** Under which its filters are kept; null where they are not. */
+  readonly filterKey: string | null;
+}
+
+export interface ProfileRequest {
+  readonly reference: string;
+  readonly overrides: readonly Override[];
+}
+
+export interface ResolvedOnce {
+  readonly profile: KnownProfile;
+  /** Keeps what was found for the next run that asks for the same. */
+  readonly keep: (filterKey: string) => void;
+}
+
+interface Load {
+  readonly reference: string;
+  readonly from: string | null;
+  readonly file: string;
+  readonly text: string;
+}
+
+interface Kept {
+  readonly key: string;
+  readonly loads: readonly Load[];
+  readonly profile: KnownProfile;
+}
+
+/** A place for each of the last requests, whatever they are: the cache cannot grow. */
+const slots = 64;
+/** Larger profiles are resolved every time. */
+const maxKeptText = 128 * 1024;
+
+/** FNV-1a: only which place; the request itself is compared. */
+function slotOf(key: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash >>> 0) % slots;
+}
+
+function slotPath(key: string): string | null {
+  const home = cacheHome(process.env);
+  return home === null ? null : join(home, "profiles", String(slotOf(key)));
+}
+
+/** Every file is read again: what counts is what it says now, and where its name leads now. */
+function isUnchanged({ reference, from, file, text }: Load): boolean {
+  const now = loadProfile(reference, from);
+  return now.file === file && now.text === text;
+}
+
+function readKept(path: string, key: string): KnownProfile | null {
+  try {
+    const kept = JSON.parse(readOwnFile(path) ?? "null") as Kept | null;
+    return kept !== null && kept.key === key && kept.loads.every(isUnchanged) ? kept.profile : null;
+  } catch {
+    // Damaged, or a file is gone: resolving says what there is to say.
+    return null;
+  }
+}
+
+/**
+ * A profile with its overrides, resolved: from the cache where the same build was asked the same and every file still says the same; the code
+ * that resolves is loaded only when it is not. Throws what resolving throws.
+ */
+export async function resolveOnce({ reference, overrides }: ProfileRequest): Promise<ResolvedOnce> {
+  const build = globalThis.belljarBuild;
+  const key = JSON.stringify([build, reference, overrides]);
+  const path = build === undefined ? null : slotPath(key);
+  const known = path === null ? null : readKept(path, key);
+  if (known !== null) return { profile: known, keep: () => undefined };
+  const { resolveProfile } = await import("../../policy/profile/resolve.ts");
+  const loads: Load[] = [];
+  const load = (ref: string, from: string | null) => {
+    const loaded = loadProfile(ref, from);
+    loads.push({ reference: ref, from, ...loaded });
+    return loaded;
+  };
+  const { policy, provenance, warnings, digest, sources } = resolveProfile(reference, { load, overrides });
+  const files = sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : []));
+  const profile = { policy, provenance, warnings, digest, files, filterKey: null };
+  const isSmall = loads.reduce((sum, { text }) => sum + text.length, key.length) <= maxKeptText;
+  // The content of a filter file is no part of the key.
+  const mayKeep = path !== null && isSmall && policy.seccomp.file === null;
+  return {
+    profile,
+    keep: (filterKey) =>
+      void (mayKeep && replaceFile(path, JSON.stringify({ key, loads, profile: { ...profile, filterKey } } satisfies Kept))),
+  };
+}
