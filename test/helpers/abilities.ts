@@ -115,6 +115,7 @@ const probes = {
   strace: program("/usr/bin/strace"),
   zstd: program("/usr/bin/zstd"),
   umoci: program("/usr/bin/umoci"),
+  mmdebstrap: program("/usr/bin/mmdebstrap"),
   skopeo: program("/usr/bin/skopeo"),
   busybox: program("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"),
   openssl: program("/usr/bin/openssl"),

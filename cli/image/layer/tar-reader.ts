@@ -253,8 +253,9 @@ export function tarReader(handler: TarHandler, limits: TarLimits): TarReader {
       }
     },
     end() {
-      const between =
-        phase === "header" && blockFill === 0 && pending.pax === null && pending.longPath === null && pending.longLink === null;
+      // umoci's insert (0.4) leaves out what fills the last block; as Go reads it, that is an end.
+      const atEnd = (phase === "header" && blockFill === 0) || phase === "padding";
+      const between = atEnd && pending.pax === null && pending.longPath === null && pending.longLink === null;
       if (!between && phase !== "over") throw new LayerProblem("the archive is cut off");
     },
   };

@@ -267,7 +267,9 @@ describe("the end", () => {
     const bytes = Buffer.concat([file("a".repeat(120), "content", {}), longName("n".repeat(120)), file("b", "x".repeat(600))]);
     for (let at = 0; at < bytes.length; at += 64) {
       const cut = bytes.subarray(0, at);
-      if (at === 0 || at === 4 * block) expect(() => read(cut)).not.toThrow();
+      // 4 blocks: after the first file. Before that, and at the very end, only what fills a block is missing.
+      const isWhole = at === 0 || (at > 3 * block && at <= 4 * block) || at >= bytes.length - block + (600 % block);
+      if (isWhole) expect(() => read(cut), `at ${at}`).not.toThrow();
       else expect(() => read(cut), `at ${at}`).toThrow(/cut off/);
     }
   });
