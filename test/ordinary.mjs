@@ -122,7 +122,10 @@ function treeForUser() {
       (path) => !existsSync(join(root, path)) || othersCanReach(join(root, path), 0o005),
     );
   if (inPlace) return root;
-  const copy = `/var/tmp/belljar-test-${createHash("sha256").update(root).digest("hex").slice(0, 12)}`;
+  const copy = `/var/tmp/belljar-test-${createHash("sha256")
+    .update(`${root}${process.env.BELLJAR_TEST_COPY ?? ""}`)
+    .digest("hex")
+    .slice(0, 12)}`;
   console.error(`harness: other users cannot read ${root}: working on a copy in ${copy}`);
   const options = { recursive: true, verbatimSymlinks: true, mode: constants.COPYFILE_FICLONE, preserveTimestamps: true };
   const lock = readFileSync(join(root, "package-lock.json"));
