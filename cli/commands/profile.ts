@@ -73,6 +73,7 @@ async function compile(
     terminal: false,
     volumes: [],
     filesIn: [],
+    sampleMs: 0,
     filesOut: [],
     outMaxBytes: null,
     stdin: "pump",

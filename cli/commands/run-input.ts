@@ -1,7 +1,7 @@
 import { BelljarError } from "../../policy/errors.ts";
 import { parseSet, refuseBareDuration } from "../../policy/profile/set.ts";
 import { limitNames } from "../../policy/profile/types.ts";
-import { parseSize } from "../../policy/units.ts";
+import { parseDuration, parseSize } from "../../policy/units.ts";
 import { quoted } from "../output/terminal.ts";
 import type { FileInRequest, FileOutRequest, Override, RunInput, VolumeRequest } from "../run/input.ts";
 import { absoluteHostPath } from "../run/paths.ts";
@@ -102,6 +102,13 @@ function override({ name, value }: GivenOption): Override | null {
   return { path: "rootfs", value: value === "host" ? { kind: "host" } : { kind: "directory", path: absoluteHostPath(value) }, origin };
 }
 
+/** 0: nobody asked. */
+function parseSample(text: string | null): number {
+  if (text === null) return 0;
+  if (/^\d+$/.test(text)) throw usage("--sample", text, "must have a unit", `${text}ms for milliseconds or ${text}s for seconds`);
+  return parseDuration(text, "reading options: '--sample'", { min: 1 });
+}
+
 const pullPolicies = ["missing", "always", "never"] as const;
 
 function parsePull(text: string | null): (typeof pullPolicies)[number] {
@@ -163,6 +170,7 @@ export function runInputFrom(given: GivenArguments, environment: Readonly<Record
     filesOut: all("out").map(parseFileOut),
     outMaxBytes: outMax === null ? null : parseSize(outMax, "reading options: '--out-max'", { min: 1 }),
     stdin: "pump",
+    sampleMs: parseSample(last("sample")),
     capture: presentation.json,
   };
   return { input, presentation };

@@ -52,6 +52,8 @@ export interface RunOptions {
   readonly entrypoint?: readonly string[];
   /** Any profile field by its path: `{ "process.umask": "077" }`. */
   readonly set?: Readonly<Record<string, unknown>>;
+  /** Puts CPU time, memory and processes over time into the report, one figure of each in this time: `"50ms"`, or milliseconds. */
+  readonly sample?: string | number;
   /** Ends the run: its verdict is then `cancelled`. */
   readonly signal?: AbortSignal;
 }
@@ -127,6 +129,7 @@ const checks = {
   pull: oneOf("missing", "always", "never"),
   entrypoint: texts,
   set: object,
+  sample: (value) => (typeof value === "string" || typeof value === "number" ? null : "must be a duration, as text or in milliseconds"),
   signal: (value) => (value instanceof AbortSignal ? null : "must be an AbortSignal"),
 } as const satisfies Readonly<Record<keyof RunOptions, Check>>;
 

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
+import { parseDuration } from "../../policy/units.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { isRootInNameOnly } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
@@ -93,6 +94,7 @@ async function runIn(folder: string | null, options: RunOptions): Promise<RunRes
     filesOut: outputs.map((source, index) => ({ source, hostPath: join(folder ?? "", "out", String(index)) })),
     outMaxBytes: options.outputMaxBytes ?? null,
     stdin: options.stdin === undefined ? "null" : "pump",
+    sampleMs: options.sample === undefined ? 0 : parseDuration(options.sample, "reading options: 'sample'", { min: 1 }),
     capture: true,
   };
   const { signal } = options;

@@ -50,6 +50,8 @@ export interface RunInput {
   readonly filesOut: readonly FileOutRequest[];
   readonly outMaxBytes: number | null;
   readonly stdin: "null" | "pump";
+  /** How often figures are taken for the report's samples; 0: never. */
+  readonly sampleMs: number;
   /** Both streams are collected in memory: an output limit is then always set. */
   readonly capture: boolean;
 }

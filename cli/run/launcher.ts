@@ -32,6 +32,8 @@ export interface LaunchOutcome {
   readonly outputs: readonly Uint8Array[];
   /** Bytes of DenialRecords. */
   readonly denials: readonly Uint8Array[];
+  /** Bytes of SampleRecords, in order. */
+  readonly samples: readonly Uint8Array[];
   /** Saved terminal settings, when a terminal was put into raw mode. */
   readonly terminal: Uint8Array | null;
   readonly exitCode: number | null;
@@ -71,11 +73,12 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
     detached: options.detached,
   });
   let problem: string | null = null;
-  const messages: { record: Uint8Array | null; outputs: Uint8Array[]; denials: Uint8Array[]; terminal: Uint8Array | null } = {
-    record: null,
-    outputs: [],
-    denials: [],
-    terminal: null,
+  const messages = {
+    record: null as Uint8Array | null,
+    outputs: [] as Uint8Array[],
+    denials: [] as Uint8Array[],
+    samples: [] as Uint8Array[],
+    terminal: null as Uint8Array | null,
   };
   const outcome = new Promise<LaunchOutcome>((resolve) => {
     child.once("close", (exitCode, signal) => resolve({ ...messages, exitCode, signal, problem }));
@@ -88,6 +91,7 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
     if (kind === "record") messages.record = payload;
     else if (kind === "output") messages.outputs.push(payload);
     else if (kind === "denial") messages.denials.push(payload);
+    else if (kind === "sample") messages.samples.push(payload);
     else if (kind === "terminal") messages.terminal = payload;
   });
   control.on("data", (chunk: Buffer) => {

@@ -2,7 +2,7 @@ import { constants } from "node:os";
 import { BelljarError } from "../../policy/errors.ts";
 import { cancelledReport, makeReport, sandboxErrorReport } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
-import { decodeDenial, decodeOutput, decodeRecord } from "../../policy/wire/decode.ts";
+import { decodeDenial, decodeOutput, decodeRecord, decodeSample } from "../../policy/wire/decode.ts";
 import type { RunRecord } from "../../policy/wire/wire.gen.ts";
 import type { LaunchOutcome } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
@@ -54,6 +54,7 @@ export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, en
     ...(await deniedCalls(prepared, outcome, record)),
     record,
     outputs: outcome.outputs.map(decodeOutput),
+    samples: outcome.samples.map(decodeSample),
     hintFor: () => hint,
   });
 }

@@ -122,6 +122,7 @@ function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId
     user: input.user === null || isImage ? null : parseUser(input.user, policy),
     terminal: input.terminal,
     stdin: input.stdin,
+    sampleMs: input.sampleMs,
     filesIn,
     filesOut: checkFilesOut(input.filesOut, input.outMaxBytes ?? policy.limits.disk ?? defaultOutMaxBytes),
     script,

@@ -246,17 +246,41 @@ static int unified(const struct run *run)
 	return -1;
 }
 
+enum mechanism cgroups_cpu_by(const struct run *run)
+{
+	if (unified(run) >= 0) /* cpu.stat is there without the cpu controller too */
+		return MECHANISM_CGROUP2;
+	return having(run, "cpuacct") >= 0 ? MECHANISM_CGROUP1 : MECHANISM_NONE;
+}
+
 uint64_t cgroups_cpu_ns(const struct run *run)
 {
 	int i = unified(run);
 	uint64_t usec;
 
-	if (i >= 0) { /* cpu.stat is there without the cpu controller too */
+	if (i >= 0) {
 		usec = keyed_number(run->cgroups[i].exec, "cpu.stat", "usage_usec");
 		return usec == NOT_MEASURED ? usec : usec * 1000;
 	}
 	i = having(run, "cpuacct");
 	return i < 0 ? NOT_MEASURED : number_in(run->cgroups[i].exec, "cpuacct.usage");
+}
+
+uint64_t cgroups_memory_bytes(const struct run *run)
+{
+	int i = having(run, "memory");
+
+	if (i < 0)
+		return NOT_MEASURED;
+	return number_in(run->cgroups[i].exec,
+			 hierarchy(run, (uint32_t)i)->version == 2 ? "memory.current" : "memory.usage_in_bytes");
+}
+
+uint64_t cgroups_processes(const struct run *run)
+{
+	int i = having(run, "pids");
+
+	return i < 0 ? NOT_MEASURED : number_in(run->cgroups[i].exec, "pids.current");
 }
 
 uint64_t cgroups_oom_kills(const struct run *run)

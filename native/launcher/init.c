@@ -363,7 +363,8 @@ void init_main(const struct plan *plan, int channel)
 	(void)umask(0);
 	init.host_proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	/* It shows the IPC namespace of who opens it. A host that hides it leaves those segments unsampled. */
-	if (init.host_proc >= 0 && plan->exec->mechanisms[LIMIT_MEMORY] == MECHANISM_SUPERVISOR)
+	if (init.host_proc >= 0 &&
+	    (plan->exec->mechanisms[LIMIT_MEMORY] == MECHANISM_SUPERVISOR || plan->exec->sample_ms))
 		init.segments = openat(init.host_proc, "sysvipc/shm", O_RDONLY | O_CLOEXEC);
 	r = init.host_proc < 0 ? init_fail(&init, STEP_MAP_SELF, 8, errno, "/proc") : build(&init);
 	if (r == 0) {

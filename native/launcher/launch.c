@@ -136,6 +136,7 @@ void launch_open_gate(struct run *run)
 	run->setup_ended_ns = run->gate_ns = now_ns();
 	run->state = RUN_RUNNING;
 	run->next_sample_ns = run->next_cpu_ns = run->gate_ns;
+	series_start(run);
 	if (write(run->gate, "", 1) != 1 && errno != EPIPE)
 		(void)run_fail(run, STAGE_PARENT, STEP_GATE, 0, errno, "");
 }

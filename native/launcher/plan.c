@@ -269,7 +269,8 @@ static bool meaning_ok(const struct plan *plan)
 		if (plan_item(&plan->exec_part, exec->cgroup_writes, wire_cgroup_write, i)->hierarchy >=
 		    sandbox->cgroups.count)
 			return false;
-	return exec->wall_ms <= PLAN_MAX_MS && exec->cpu_ms <= PLAN_MAX_MS && exec->stop_ms <= PLAN_MAX_MS;
+	return exec->wall_ms <= PLAN_MAX_MS && exec->cpu_ms <= PLAN_MAX_MS && exec->stop_ms <= PLAN_MAX_MS &&
+	       exec->sample_ms <= PLAN_MAX_MS;
 }
 
 int plan_read(int fd, struct plan *ret_plan)

@@ -65,6 +65,7 @@ static bool by_cgroup(const struct run *run, enum limit limit)
 static void read_cpu(const struct run *run, struct wire_run_record *record)
 {
 	uint64_t reaped = run->tree_user_ns + run->tree_system_ns, ours = run->init_cpu_ns + run->task.cpu_ns;
+	enum mechanism cgroup = cgroups_cpu_by(run);
 	uint64_t value = 0;
 
 	record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
@@ -72,10 +73,10 @@ static void read_cpu(const struct run *run, struct wire_run_record *record)
 		return;
 	record->cpu_ns = run->off_clock > 1 ? NOT_MEASURED : run_cpu_ns(run);
 	record->cpu_exact = record->cpu_ns != NOT_MEASURED;
-	record->cpu_by = by_cgroup(run, LIMIT_CPU_TIME) ? run->plan.exec->mechanisms[LIMIT_CPU_TIME] : MECHANISM_PERF;
+	record->cpu_by = cgroup == MECHANISM_NONE ? MECHANISM_PERF : cgroup;
 	reaped = reaped > ours ? reaped - ours : 0;
 	/* A clock that shows less than what was reaped was tampered with, or is not what we think: then it proves nothing. */
-	if (record->cpu_exact && (by_cgroup(run, LIMIT_CPU_TIME) || record->cpu_ns + CLOCK_SLACK_NS >= reaped))
+	if (record->cpu_exact && (cgroup != MECHANISM_NONE || record->cpu_ns + CLOCK_SLACK_NS >= reaped))
 		return;
 	record->cpu_exact = 0;
 	record->cpu_ns = reaped;
@@ -185,6 +186,7 @@ static void fill(struct run *run, struct wire_run_record *record)
 	record->audit = run->task.audit;
 	record->killed_for = run->killed_for;
 	record->denials_lost = run->denials_lost;
+	record->sample_step_ns = run->series_step_ns;
 	record->stdout_bytes = run->pumps[1].count;
 	record->stderr_bytes = run->pumps[2].count;
 	record->stdout_truncated = run->pumps[1].truncated;
@@ -249,5 +251,6 @@ void record_send(struct run *run)
 	record.verdict =
 		classify(run->evidence, !(run->has_status && WIFEXITED(run->status) && WEXITSTATUS(run->status) == 0));
 	send_denials(run);
+	series_send(run);
 	(void)control_send(run, MESSAGE_KIND_RECORD, &record, sizeof(record));
 }

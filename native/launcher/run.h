@@ -16,7 +16,7 @@
 #include "plan.h"
 #include "proto.h"
 
-enum { PUMP_BUFFER = 65536, MAX_DENIALS = 1024 };
+enum { PUMP_BUFFER = 65536, MAX_DENIALS = 1024, MAX_SAMPLES = 1024 };
 
 /* What the event loop watches; the value in epoll's data. */
 enum watch_id {
@@ -109,6 +109,7 @@ struct run {
 	bool guarded, waiting, gate_open, exec_sent, reaped;
 	struct pump pumps[3]; /* stdin, stdout, stderr */
 	struct denial denials[MAX_DENIALS];
+	struct wire_sample_record samples[MAX_SAMPLES]; /* see series.c */
 	struct cgroup cgroups[PLAN_MAX_HIERARCHIES];
 	struct companion_task companions[PLAN_MAX_COMPANIONS];
 	uint32_t companions_ready;
@@ -131,10 +132,12 @@ struct run {
 	uint64_t base_bytes, base_inodes, init_cpu_ns;
 	uint64_t tree_user_ns, tree_system_ns; /* rusage of init and all it reaped */
 	uint64_t sampled_memory_peak, sampled_processes_peak;
-	uint64_t sampled_cpu_ns, lost_cpu_ns, missing_cpu_ns; /* see sample_cpu */
+	uint64_t sampled_cpu_ns, lost_cpu_ns, missing_cpu_ns; /* see note_cpu */
 	unsigned int low_totals, off_clock;		      /* samples */
 	uint64_t tree_max_rss;
 	bool has_samples;
+	uint32_t sample_count;
+	uint64_t series_step_ns, next_series_ns; /* 0 = no figures over time were asked for */
 	uint64_t oom_kills;
 	uint64_t next_held_ns, held_bytes;
 	uint64_t next_certain_ns; /* not before, because the last exact walk took its time */
@@ -170,7 +173,7 @@ void launch_companions_ready(struct run *run);
 /* supervise.c */
 void supervise(struct run *run);
 #define CLOCK_SLACK_NS (20 * NS_PER_MS) /* other figures come in ticks, and hold a little of what was before exec */
-/* CPU time of the program's tree so far by the plan's mechanism; NOT_MEASURED where there is none, or it was tampered with. */
+/* CPU time of the program's tree so far by cgroup or perf clock; NOT_MEASURED where there is none, or it was tampered with. */
 uint64_t run_cpu_ns(const struct run *run);
 
 /* pump.c */
@@ -196,7 +199,12 @@ void terminal_resize(const struct run *run);
 int cgroups_make(struct run *run);
 int cgroups_attach(struct run *run, pid_t pid);
 int cgroups_init_fd(const struct run *run);
+/* The kind of cgroup that counts the run's CPU time, limited or not; MECHANISM_NONE where there is none. */
+enum mechanism cgroups_cpu_by(const struct run *run);
+/* Each NOT_MEASURED where no cgroup of the run counts it. */
 uint64_t cgroups_cpu_ns(const struct run *run);
+uint64_t cgroups_memory_bytes(const struct run *run);
+uint64_t cgroups_processes(const struct run *run);
 uint64_t cgroups_oom_kills(const struct run *run);
 void cgroups_read(const struct run *run, struct wire_run_record *record);
 void cgroups_kill(const struct run *run);
@@ -205,8 +213,8 @@ uint32_t cgroups_remove(struct run *run);
 
 /* sample.c: the tree below init, seen through the host's /proc. */
 struct sample {
-	uint64_t memory_bytes, processes, cpu_ns;
-	bool certain;	/* nothing in memory_bytes is counted twice */
+	uint64_t memory_bytes, processes, tasks, cpu_ns; /* tasks: threads of processes */
+	bool certain;					 /* nothing in memory_bytes is counted twice */
 	bool off_clock; /* a process was seen that the perf clock does not count any more */
 };
 /*
@@ -214,8 +222,13 @@ struct sample {
  * repeated with proportional shares, which cost more and are right.
  */
 int sample_tree(struct run *run, uint64_t doubt, struct sample *ret_sample);
-/* Adds a sample's CPU time to what is known of the run. */
-void sample_cpu(struct run *run, const struct sample *sample);
+/* Adds a sample to what is known of the run: peaks, and CPU time. */
+void sample_note(struct run *run, const struct sample *sample);
+
+/* series.c: figures over time, for whoever asked for them. */
+void series_start(struct run *run);
+void series_take(struct run *run);
+void series_send(const struct run *run);
 
 /* files.c */
 int files_open_in(struct run *run);

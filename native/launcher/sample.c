@@ -109,6 +109,7 @@ struct expansion {
 	struct list *list;
 	struct held *held; /* NULL: descriptors are not looked at this time */
 	uint16_t parent;
+	uint64_t threads;
 };
 
 /* Children belong to the thread that made them. */
@@ -116,6 +117,7 @@ static bool expand_thread(pid_t pid, pid_t thread, void *data)
 {
 	struct expansion *expansion = data;
 
+	expansion->threads++;
 	add_children(expansion->list, expansion->parent, false, pid, thread);
 	if (expansion->held)
 		held_add_descriptors(expansion->held, pid, thread);
@@ -228,7 +230,7 @@ static bool off_the_clock(const struct run *run, pid_t pid)
  * A child whose parent does not want to know of its end takes its time along: the total falls, and stays low. One low total
  * proves nothing, because a walk misses what is being reaped just then; but three in a row do not miss the same.
  */
-void sample_cpu(struct run *run, const struct sample *sample)
+static void note_cpu(struct run *run, const struct sample *sample)
 {
 	uint64_t total = sample->cpu_ns + run->lost_cpu_ns, missing;
 
@@ -246,6 +248,15 @@ void sample_cpu(struct run *run, const struct sample *sample)
 		return;
 	run->lost_cpu_ns += run->missing_cpu_ns;
 	run->low_totals = 0;
+}
+
+void sample_note(struct run *run, const struct sample *sample)
+{
+	if (sample->certain && sample->memory_bytes > run->sampled_memory_peak)
+		run->sampled_memory_peak = sample->memory_bytes;
+	if (sample->processes > run->sampled_processes_peak)
+		run->sampled_processes_peak = sample->processes;
+	note_cpu(run, sample);
 }
 
 static uint64_t files_of(int fd)
@@ -273,16 +284,17 @@ static uint64_t files_in_memory(const struct run *run)
 	return sum;
 }
 
-/* The cheap figure of one process, and its children and descriptors. */
-static void visit(struct list *list, unsigned int i, struct held *held, struct share *sum)
+/* The cheap figure of one process, and its children and descriptors. Returns how many threads it has. */
+static uint64_t visit(struct list *list, unsigned int i, struct held *held, struct share *sum)
 {
-	struct expansion expansion = { list, held, (uint16_t)i };
+	struct expansion expansion = { list, held, (uint16_t)i, 0 };
 	struct share share = resident(list->pids[i]);
 
 	sum->anonymous += share.anonymous;
 	sum->shared += share.shared;
 	sum->tables += share.tables;
 	for_threads(list->pids[i], expand_thread, &expansion);
+	return expansion.threads;
 }
 
 static struct share proportional_sum(const struct list *list)
@@ -317,7 +329,7 @@ int sample_tree(struct run *run, uint64_t doubt, struct sample *ret_sample)
 	for (unsigned int i = 0; i < list.count; i++) {
 		ret_sample->cpu_ns += cpu_of(list.pids[i], OWN_TIME);
 		ret_sample->off_clock |= off_the_clock(run, list.pids[i]);
-		visit(&list, i, look ? &held : NULL, &sum);
+		ret_sample->tasks += visit(&list, i, look ? &held : NULL, &sum);
 	}
 	if (look) {
 		run->held_bytes = held.bytes;

@@ -99,6 +99,7 @@ static uint64_t next_deadline(const struct run *run)
 	next = earliest(next, run->next_sample_ns);
 	next = earliest(next, run->stop_deadline_ns);
 	next = earliest(next, run->next_notify_ns);
+	next = earliest(next, run->next_series_ns);
 	return earliest(next, run->next_cpu_ns);
 }
 
@@ -118,7 +119,7 @@ uint64_t run_cpu_ns(const struct run *run)
 {
 	uint64_t value;
 
-	if (asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP2) || asked(run, LIMIT_CPU_TIME, MECHANISM_CGROUP1))
+	if (cgroups_cpu_by(run) != MECHANISM_NONE)
 		return cgroups_cpu_ns(run);
 	/* A clock that shows less than what was seen has been taken off by some process. */
 	if (run->clock >= 0 && read(run->clock, &value, sizeof(value)) == sizeof(value) &&
@@ -167,11 +168,7 @@ static void check_sample(struct run *run, uint64_t now)
 		return;
 	if (sample.certain && sample.processes > 1)
 		run->next_certain_ns = now + 10 * (now_ns() - now);
-	if (sample.certain && sample.memory_bytes > run->sampled_memory_peak)
-		run->sampled_memory_peak = sample.memory_bytes;
-	if (sample.processes > run->sampled_processes_peak)
-		run->sampled_processes_peak = sample.processes;
-	sample_cpu(run, &sample);
+	sample_note(run, &sample);
 	run->has_samples |= often;
 	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes &&
 	    run->sampled_memory_peak > exec->memory_bytes)
@@ -240,6 +237,8 @@ static void timer_event(struct run *run)
 		check_cpu(run, now);
 	if (run->next_sample_ns && now >= run->next_sample_ns && run->state == RUN_RUNNING)
 		check_sample(run, now);
+	if (run->next_series_ns && now >= run->next_series_ns && run->state == RUN_RUNNING)
+		series_take(run);
 }
 
 static void signal_event(struct run *run)

@@ -138,6 +138,8 @@ export interface RunRequest {
   readonly user: { readonly uid: number; readonly gid: number | null; readonly groups?: readonly number[] } | null;
   readonly terminal: boolean;
   readonly stdin: "null" | "pump";
+  /** How often figures are taken for the report's samples; 0: never. */
+  readonly sampleMs: number;
   readonly filesIn: readonly { readonly hostPath: string; readonly target: string; readonly mode: number }[]; // target relative to the work folder
   readonly filesOut: readonly { readonly source: string; readonly hostPath: string; readonly maxBytes: number }[];
   /** A host file shown read-only at /work/<name>, and the interpreter argv to put before it (empty: run it itself). */

@@ -22,6 +22,31 @@ export interface Denial {
   readonly rule: string;
 }
 
+/** Figures of one moment. */
+export interface SamplePoint {
+  /** Since the program's start. */
+  readonly atMs: number;
+  readonly cpuMs: number | null;
+  readonly memoryBytes: number | null;
+  /** Threads count. */
+  readonly processes: number | null;
+}
+
+/** Figures over time, for a run that was asked for them. */
+export interface Samples {
+  /** From one to the next, at least: more than was asked for where the run was long. */
+  readonly intervalMs: number;
+  /** false: some `cpuMs` are lower bounds. */
+  readonly cpuExact: boolean;
+  /** Where each figure comes from. */
+  readonly measuredBy: {
+    readonly cpuMs: EnforcementValue;
+    readonly memoryBytes: EnforcementValue;
+    readonly processes: EnforcementValue;
+  };
+  readonly points: readonly SamplePoint[];
+}
+
 /** The RunReport, schemaVersion 1. null means "not measured", never 0. Contract: docs/report.md. */
 export interface RunReport {
   readonly schemaVersion: 1;
@@ -40,10 +65,17 @@ export interface RunReport {
   readonly memory: { readonly peakBytes: number | null; readonly oomKills: number | null };
   readonly processes: { readonly peak: number | null; readonly limitHits: number | null };
   readonly disk: { readonly usedBytes: number | null; readonly usedInodes: number | null; readonly full: boolean | null };
-  readonly output: { readonly stdoutBytes: number | null; readonly stderrBytes: number | null; readonly truncated: boolean };
+  readonly output: {
+    readonly stdoutBytes: number | null;
+    readonly stderrBytes: number | null;
+    readonly stdoutTruncated: boolean;
+    readonly stderrTruncated: boolean;
+    readonly truncated: boolean;
+  };
   readonly outputs: readonly { readonly path: string; readonly bytes: number | null; readonly error: string | null }[];
   readonly limits: Readonly<Partial<Record<LimitName, number | string>>>;
   readonly enforcement: Readonly<Partial<Record<LimitName | "seccomp" | "landlock" | "audit", EnforcementValue>>>;
+  readonly samples: Samples | null;
   readonly denials: readonly Denial[] | null;
   readonly sandbox: {
     readonly profile: string;

@@ -4,9 +4,11 @@ import type { LaunchPlan } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
 import type { ResolvedPolicy } from "../profile/types.ts";
 import { mechanismsByLimit } from "../wire/mechanisms.ts";
-import type { OutputRecord, RootKind, RunRecord } from "../wire/wire.gen.ts";
+import type { OutputRecord, RootKind, RunRecord, SampleRecord } from "../wire/wire.gen.ts";
+import { cgroupWith, count, milliseconds } from "./figures.ts";
 import { appliedLimits, cancelWords, messageFor, notMeasured } from "./message.ts";
 import type { Denial, EnforcementValue, ReportError, RunReport } from "./report-types.ts";
+import { samplesOf } from "./samples.ts";
 import { signalName, signalNumber } from "./signals.ts";
 import { type Verdict, verdictTable } from "./verdicts.gen.ts";
 import { outputError, startFailureWords, stepFailureWords } from "./words.ts";
@@ -23,6 +25,8 @@ export interface ReportContext {
 export interface ReportInput extends ReportContext {
   readonly record: RunRecord;
   readonly outputs: readonly OutputRecord[];
+  /** Figures over time, in order; none where none were asked for. */
+  readonly samples?: readonly SampleRecord[];
   /** What the records of refused calls say (denials.ts). */
   readonly denials?: readonly Denial[];
   /** The call for which the main process was killed, by name. */
@@ -30,10 +34,6 @@ export interface ReportInput extends ReportContext {
   /** A remedy whose cause was checked on this host; it goes before the hints known here. */
   readonly hintFor?: ((record: RunRecord) => string | null) | undefined;
 }
-
-const count = (value: bigint): number | null => (value === notMeasured ? null : Number(value));
-/** Milliseconds to the microsecond. */
-const milliseconds = (ns: bigint): number | null => (ns === notMeasured ? null : Math.round(Number(ns) / 1000) / 1000);
 
 /** The report of a run that the launcher told the end of. */
 export function makeReport(input: ReportInput): RunReport {
@@ -54,7 +54,11 @@ export function makeReport(input: ReportInput): RunReport {
       setupMs: milliseconds(record.setupNs),
     },
     memory: { peakBytes: count(record.memoryPeak), oomKills: count(record.oomKills) },
-    processes: { peak: countsProcesses(input.plan) ? count(record.processesPeak) : null, limitHits: count(record.processLimitHits) },
+    // Only a pids cgroup sees every task; samples miss those that live between two of them.
+    processes: {
+      peak: cgroupWith(input.plan, "pids") !== null ? count(record.processesPeak) : null,
+      limitHits: count(record.processLimitHits),
+    },
     disk: {
       usedBytes: count(record.diskBytes),
       usedInodes: count(record.diskInodes),
@@ -63,11 +67,14 @@ export function makeReport(input: ReportInput): RunReport {
     output: {
       stdoutBytes: count(record.stdoutBytes),
       stderrBytes: count(record.stderrBytes),
+      stdoutTruncated: record.stdoutTruncated !== 0,
+      stderrTruncated: record.stderrTruncated !== 0,
       truncated: record.stdoutTruncated !== 0 || record.stderrTruncated !== 0,
     },
     outputs: outputsOf(input.outputs, input.plan),
     limits: appliedLimits(input),
     enforcement: enforcementOf(record, input.plan),
+    samples: samplesOf(record, input),
     denials: isAudited(record) ? (input.denials ?? []) : null,
     sandbox: sandboxOf(input, record),
     error: errorOf(verdict, input),
@@ -95,10 +102,11 @@ function unrecordedReport(context: ReportContext): Omit<RunReport, "verdict" | "
     memory: { peakBytes: null, oomKills: null },
     processes: { peak: null, limitHits: null },
     disk: { usedBytes: null, usedInodes: null, full: null },
-    output: { stdoutBytes: null, stderrBytes: null, truncated: false },
+    output: { stdoutBytes: null, stderrBytes: null, stdoutTruncated: false, stderrTruncated: false, truncated: false },
     outputs: outputsOf([], context.plan),
     limits: appliedLimits(context),
     enforcement: {},
+    samples: null,
     denials: null,
     sandbox: sandboxOf(context, null),
     error: null,
@@ -185,11 +193,6 @@ function signalOf(verdict: Verdict, { signal, cancelSignal }: RunRecord): string
   const name = ownEnding(verdict) && signal > 0 ? signalName(signal) : null;
   // After a failure of ours whatever still runs is killed.
   return verdict === "sandbox-error" && name === "SIGKILL" ? null : name;
-}
-
-/** Only a pids cgroup sees every task; samples miss those that live between two of them. */
-function countsProcesses({ sandbox }: LaunchPlan): boolean {
-  return sandbox.cgroups.some(({ controllers }) => controllers.split(" ").includes("pids"));
 }
 
 function leftoverWords({ leftovers }: RunRecord): string {

@@ -13,6 +13,7 @@ import {
   enums,
   type OutputRecord,
   type RunRecord,
+  type SampleRecord,
   type SandboxPlan,
   wireMagic,
   wireMaxPlanBytes,
@@ -61,6 +62,11 @@ export function decodeOutput(bytes: Uint8Array): OutputRecord {
 /** Calls that were refused, or noted. Throws BelljarError `launcher-failed` for a malformed record. */
 export function decodeDenial(bytes: Uint8Array): DenialRecord {
   return decodeFixed(bytes, "DenialRecord") as unknown as DenialRecord;
+}
+
+/** Figures of one moment. Throws BelljarError `launcher-failed` for a malformed record. */
+export function decodeSample(bytes: Uint8Array): SampleRecord {
+  return decodeFixed(bytes, "SampleRecord") as unknown as SampleRecord;
 }
 
 function decodeFixed(bytes: Uint8Array, name: string): Record<string, unknown> {

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "0463b5d858daf57e";
+export const wireTable = "435bd372c498c5d8";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -20,7 +20,7 @@ export type Limit = "cpuTime" | "wallTime" | "memory" | "processes" | "output" |
 export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory" | "interpreterMissing" | "loaderMissing" | "wrongFormat" | "wrongArchitecture" | "crlfShebang" | "argumentsTooLong" | "workdirMissing" | "denied" | "other";
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
-export type MessageKind = "none" | "terminal" | "output" | "record" | "denial";
+export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" | "sample";
 export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type AuditAction = "errno" | "kill" | "pass";
 export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
@@ -138,7 +138,8 @@ export const enums = {
     "terminal",
     "output",
     "record",
-    "denial"
+    "denial",
+    "sample"
   ],
   "RootKind": [
     "skeleton",
@@ -620,6 +621,8 @@ export interface ExecPlan {
   /** how long the program then has */
   readonly stopMs: bigint;
   readonly cpuMs: bigint;
+  /** how often figures are taken for SampleRecords */
+  readonly sampleMs: bigint;
   /** limit that the supervisor samples when memoryBy is supervisor */
   readonly memoryBytes: bigint;
   readonly processes: bigint;
@@ -679,6 +682,8 @@ export interface RunRecord {
   readonly stderrBytes: bigint;
   /** denied calls of which no DenialRecord tells */
   readonly denialsLost: bigint;
+  /** between two SampleRecords, at least; 0 = none were asked for */
+  readonly sampleStepNs: bigint;
   readonly mechanisms: readonly number[];
   /** cgroups that could not be removed */
   readonly leftovers: number;
@@ -709,6 +714,16 @@ export interface DenialRecord {
   readonly argument3: bigint;
   readonly argument4: bigint;
   readonly argument5: bigint;
+}
+
+export interface SampleRecord {
+  /** since the program's start */
+  readonly atNs: bigint;
+  readonly cpuNs: bigint;
+  readonly memoryBytes: bigint;
+  readonly processes: bigint;
+  readonly cpuExact: number;
+  readonly reserved: number;
 }
 
 export interface WireField {
@@ -1268,7 +1283,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "ExecPlan": {
-  "size": 264,
+  "size": 272,
   "fields": [
    {
     "name": "argv",
@@ -1412,51 +1427,57 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
-    "name": "memoryBytes",
+    "name": "sampleMs",
     "type": "u64",
     "offset": 160,
     "size": 8
    },
    {
-    "name": "processes",
+    "name": "memoryBytes",
     "type": "u64",
     "offset": 168,
     "size": 8
    },
    {
-    "name": "outputBytes",
+    "name": "processes",
     "type": "u64",
     "offset": 176,
     "size": 8
    },
    {
+    "name": "outputBytes",
+    "type": "u64",
+    "offset": 184,
+    "size": 8
+   },
+   {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 184,
+    "offset": 192,
     "size": 60
    },
    {
     "name": "requiredMask",
     "type": "u32",
-    "offset": 244,
+    "offset": 252,
     "size": 4
    },
    {
     "name": "filesIn",
     "type": "list:FileIn",
-    "offset": 248,
+    "offset": 256,
     "size": 8
    },
    {
     "name": "filesOut",
     "type": "list:FileOut",
-    "offset": 256,
+    "offset": 264,
     "size": 8
    }
   ]
  },
  "RunRecord": {
-  "size": 528,
+  "size": 536,
   "fields": [
    {
     "name": "magic",
@@ -1675,21 +1696,27 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
+    "name": "sampleStepNs",
+    "type": "u64",
+    "offset": 208,
+    "size": 8
+   },
+   {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 208,
+    "offset": 216,
     "size": 60
    },
    {
     "name": "leftovers",
     "type": "u32",
-    "offset": 268,
+    "offset": 276,
     "size": 4
    },
    {
     "name": "errorText",
     "type": "text:256",
-    "offset": 272,
+    "offset": 280,
     "size": 256
    }
   ]
@@ -1797,6 +1824,47 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "type": "u64",
     "offset": 64,
     "size": 8
+   }
+  ]
+ },
+ "SampleRecord": {
+  "size": 40,
+  "fields": [
+   {
+    "name": "atNs",
+    "type": "u64",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "cpuNs",
+    "type": "u64",
+    "offset": 8,
+    "size": 8
+   },
+   {
+    "name": "memoryBytes",
+    "type": "u64",
+    "offset": 16,
+    "size": 8
+   },
+   {
+    "name": "processes",
+    "type": "u64",
+    "offset": 24,
+    "size": 8
+   },
+   {
+    "name": "cpuExact",
+    "type": "u32",
+    "offset": 32,
+    "size": 4
+   },
+   {
+    "name": "reserved",
+    "type": "u32",
+    "offset": 36,
+    "size": 4
    }
   ]
  }

@@ -23,6 +23,7 @@ const request: RunRequest = {
   terminal: false,
   stdin: "pump",
   filesIn: [],
+  sampleMs: 0,
   filesOut: [],
   script: null,
 };

@@ -107,6 +107,7 @@ export function execPlan(argv: readonly string[], more: Partial<ExecPlan> = {}):
     mechanisms: new Array(15).fill(8),
     requiredMask: 0,
     filesIn: [],
+    sampleMs: 0n,
     filesOut: [],
     ...more,
   };

@@ -132,13 +132,14 @@ static const struct wire_field wire_fields_exec_plan[] = {
 	{ 136, WIRE_U32, WIRE_ANY, 0, 0, 0, 64, 0 }, /* stop_signal */
 	{ 144, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* stop_ms */
 	{ 152, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ms */
-	{ 160, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
-	{ 168, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
-	{ 176, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
-	{ 184, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
-	{ 244, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
-	{ 248, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
-	{ 256, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
+	{ 160, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* sample_ms */
+	{ 168, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
+	{ 176, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
+	{ 184, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* output_bytes */
+	{ 192, WIRE_ARRAY_U32, WIRE_ANY, 0, 15, 0, 8, 0 }, /* mechanisms */
+	{ 252, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* required_mask */
+	{ 256, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
+	{ 264, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
 };
 static const struct wire_field wire_fields_denial_record[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
@@ -152,6 +153,14 @@ static const struct wire_field wire_fields_denial_record[] = {
 	{ 48, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument3 */
 	{ 56, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument4 */
 	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument5 */
+};
+static const struct wire_field wire_fields_sample_record[] = {
+	{ 0, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* at_ns */
+	{ 8, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* cpu_ns */
+	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* memory_bytes */
+	{ 24, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* processes */
+	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* cpu_exact */
+	{ 36, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* reserved */
 };
 static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
@@ -168,8 +177,9 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_file_out, 3, 24 },
 	{ wire_fields_audit_slot, 2, 8 },
 	{ wire_fields_audit_argument, 3, 16 },
-	{ wire_fields_exec_plan, 30, 264 },
+	{ wire_fields_exec_plan, 31, 272 },
 	{ wire_fields_denial_record, 11, 72 },
+	{ wire_fields_sample_record, 6, 40 },
 };
 
 #endif

@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "0463b5d858daf57e"
+#define WIRE_TABLE "435bd372c498c5d8"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -151,7 +151,8 @@ enum message_kind {
 	MESSAGE_KIND_OUTPUT = 2,
 	MESSAGE_KIND_RECORD = 3,
 	MESSAGE_KIND_DENIAL = 4,
-	MESSAGE_KIND_COUNT = 5,
+	MESSAGE_KIND_SAMPLE = 5,
+	MESSAGE_KIND_COUNT = 6,
 };
 
 enum root_kind {
@@ -420,6 +421,7 @@ struct wire_exec_plan {
 	uint32_t pad1;
 	uint64_t stop_ms; /* how long the program then has */
 	uint64_t cpu_ms;
+	uint64_t sample_ms; /* how often figures are taken for SampleRecords */
 	uint64_t memory_bytes; /* limit that the supervisor samples when memoryBy is supervisor */
 	uint64_t processes;
 	uint64_t output_bytes; /* for each of stdout and stderr; 2^64-1 = no limit */
@@ -428,7 +430,7 @@ struct wire_exec_plan {
 	struct wire_list files_in;
 	struct wire_list files_out;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_exec_plan) == 264, "layout of ExecPlan");
+_Static_assert(sizeof(struct wire_exec_plan) == 272, "layout of ExecPlan");
 
 struct wire_run_record {
 	uint64_t magic;
@@ -468,11 +470,12 @@ struct wire_run_record {
 	uint64_t stdout_bytes;
 	uint64_t stderr_bytes;
 	uint64_t denials_lost; /* denied calls of which no DenialRecord tells */
+	uint64_t sample_step_ns; /* between two SampleRecords, at least; 0 = none were asked for */
 	uint32_t mechanisms[15];
 	uint32_t leftovers; /* cgroups that could not be removed */
 	char error_text[256]; /* path or file the failure is about */
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_run_record) == 528, "layout of RunRecord");
+_Static_assert(sizeof(struct wire_run_record) == 536, "layout of RunRecord");
 
 struct wire_output_record {
 	uint32_t index;
@@ -498,6 +501,16 @@ struct wire_denial_record {
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct wire_denial_record) == 72, "layout of DenialRecord");
 
+struct wire_sample_record {
+	uint64_t at_ns; /* since the program's start */
+	uint64_t cpu_ns;
+	uint64_t memory_bytes;
+	uint64_t processes;
+	uint32_t cpu_exact;
+	uint32_t reserved;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_sample_record) == 40, "layout of SampleRecord");
+
 /* Field descriptors for the checker: one generic walk checks every record. */
 enum wire_type { WIRE_U32, WIRE_U64, WIRE_I32, WIRE_STR, WIRE_BYTES, WIRE_LIST, WIRE_ARRAY_U32, WIRE_TEXT };
 enum wire_check { WIRE_ANY, WIRE_ABS, WIRE_RELATIVE, WIRE_NAME, WIRE_FILE };
@@ -521,7 +534,8 @@ enum wire_record_id {
 	WIRE_RECORD_AUDIT_ARGUMENT = 13,
 	WIRE_RECORD_EXEC_PLAN = 14,
 	WIRE_RECORD_DENIAL_RECORD = 15,
-	WIRE_RECORD_COUNT = 16,
+	WIRE_RECORD_SAMPLE_RECORD = 16,
+	WIRE_RECORD_COUNT = 17,
 };
 
 #endif

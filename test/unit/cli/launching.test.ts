@@ -7,6 +7,7 @@ import { capture } from "../../../cli/run/capture.ts";
 import { readCached, writeCached } from "../../../cli/run/filter-cache.ts";
 import { messageReader } from "../../../cli/run/framing.ts";
 import { launch } from "../../../cli/run/launcher.ts";
+import { enums } from "../../../policy/wire/wire.gen.ts";
 
 let folder = "";
 const at = (name: string) => join(folder, name);
@@ -30,7 +31,7 @@ describe("messages of the launcher", () => {
     for (let start = 0; start < all.length; start += size) read(all.subarray(start, start + size));
     expect(seen).toEqual(["terminal:tty", "output:", "record:record"]);
   });
-  test.each([0, 5, 0xffffffff])("of an unknown kind are refused: %i", (kind) => {
+  test.each([0, enums.MessageKind.length, 0xffffffff])("of an unknown kind are refused: %i", (kind) => {
     expect(() => messageReader(() => undefined)(framed(kind, "x"))).toThrow("unknown form");
   });
   test("of an impossible length are refused before they are waited for", () => {

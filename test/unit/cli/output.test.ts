@@ -24,10 +24,11 @@ const report: RunReport = {
   memory: { peakBytes: 1536 * 1024, oomKills: null },
   processes: { peak: null, limitHits: null },
   disk: { usedBytes: 0, usedInodes: 0, full: null },
-  output: { stdoutBytes: 6, stderrBytes: 0, truncated: true },
+  output: { stdoutBytes: 6, stderrBytes: 0, stdoutTruncated: true, stderrTruncated: false, truncated: true },
   outputs: [{ path: "a\u001b[31m", bytes: null, error: "not there" }],
   limits: {},
   enforcement: { memory: "cgroup2" },
+  samples: null,
   denials: null,
   sandbox: {
     profile: "default",

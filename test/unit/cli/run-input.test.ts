@@ -52,6 +52,15 @@ describe("values of options", () => {
 });
 
 describe("options become a run", () => {
+  test("--sample is a time with its unit, and nothing is sampled without it", () => {
+    expect(from(["x"]).input.sampleMs).toBe(0);
+    expect(from(["--sample", "50ms", "x"]).input.sampleMs).toBe(50);
+    for (const text of ["50", "0ms", "x", "", "-1ms", "0.5ms"])
+      expect(
+        caught(() => from([`--sample=${text}`, "x"])),
+        text,
+      ).toMatchObject({ code: "usage", message: expect.stringContaining("--sample") });
+  });
   test("every limit has an option of its own name", () => {
     for (const limit of limitNames) {
       const text = limit.endsWith("Time") ? "7s" : "7";

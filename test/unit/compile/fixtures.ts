@@ -123,6 +123,7 @@ export const request: RunRequest = {
   terminal: false,
   stdin: "pump",
   filesIn: [],
+  sampleMs: 0,
   filesOut: [],
   script: null,
 };

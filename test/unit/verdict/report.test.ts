@@ -61,7 +61,7 @@ describe("a run that ended well", () => {
       memory: { peakBytes: 8_519_680, oomKills: 0 },
       processes: { peak: null, limitHits: 0 },
       disk: { usedBytes: 4096, usedInodes: 1, full: false },
-      output: { stdoutBytes: 6, stderrBytes: null, truncated: false },
+      output: { stdoutBytes: 6, stderrBytes: null, stdoutTruncated: false, stderrTruncated: false, truncated: false },
       outputs: [
         { path: "a.out", bytes: null, error: "a symbolic link is in its path" },
         { path: "b", bytes: 7, error: null },
@@ -96,6 +96,7 @@ describe("a run that ended well", () => {
         seccomp: "enforced",
         landlock: "enforced",
       },
+      samples: null,
       denials: [],
       sandbox: {
         profile: "test",
@@ -143,7 +144,7 @@ describe("a run that ended well", () => {
       { peak: null, limitHits: null },
     ]);
     expect(disk).toEqual({ usedBytes: null, usedInodes: null, full: null });
-    expect(streams).toEqual({ stdoutBytes: null, stderrBytes: null, truncated: false });
+    expect(streams).toEqual({ stdoutBytes: null, stderrBytes: null, stdoutTruncated: false, stderrTruncated: false, truncated: false });
   });
   test("enforcement is the record's, not the plan's", () => {
     const mechanisms = enums.Limit.map((name) => enums.Mechanism.indexOf(name === "memory" ? "none" : "notAsked"));

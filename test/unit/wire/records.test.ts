@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
-import { decodeOutput, decodeRecord } from "../../../policy/wire/index.ts";
+import { decodeOutput, decodeRecord, decodeSample } from "../../../policy/wire/index.ts";
 import { wireRecords } from "../../../policy/wire/wire.gen.ts";
 import { encodeFixed, okRecord } from "./samples.ts";
 
@@ -39,7 +39,7 @@ describe("the run record", () => {
     expect(fails(encodeFixed("RunRecord", { ...okRecord, verdict: 13 })).message).toContain("no verdict (13)");
   });
   test("of another length is refused", () => {
-    expect(fails(new Uint8Array(511)).message).toContain("511 bytes where 528 were due");
+    expect(fails(new Uint8Array(511)).message).toContain("511 bytes where 536 were due");
   });
   test("with a value that no enum has is refused", () => {
     const bytes = encodeFixed("RunRecord", { ...okRecord });
@@ -55,4 +55,10 @@ test("the output record comes back as written", () => {
   const output = { index: 1, failure: "tooBig" as const, error: -27, reserved: 0, bytes: 2n ** 40n };
   expect(decodeOutput(encodeFixed("OutputRecord", output))).toEqual(output);
   expect(() => decodeOutput(new Uint8Array(8))).toThrow("8 bytes where 24 were due");
+});
+
+test("a sample comes back as written", () => {
+  const sample = { atNs: 50_000_000n, cpuNs: 49_000_000n, memoryBytes: 2n ** 40n, processes: 3n, cpuExact: 1, reserved: 0 };
+  expect(decodeSample(encodeFixed("SampleRecord", sample))).toEqual(sample);
+  expect(() => decodeSample(new Uint8Array(8))).toThrow("8 bytes where 40 were due");
 });

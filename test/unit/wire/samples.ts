@@ -65,6 +65,7 @@ export const minimalExec: ExecPlan = {
   mechanisms: new Array<number>(15).fill(enums.Mechanism.indexOf("notAsked")),
   requiredMask: 0,
   filesIn: [],
+  sampleMs: 0n,
   filesOut: [],
 };
 
@@ -193,6 +194,7 @@ export const fullExec: ExecPlan = {
   cpuMs: 2000n,
   memoryBytes: 268435456n,
   processes: 32n,
+  sampleMs: 50n,
   outputBytes: 0xffff_ffff_ffff_ffffn,
   mechanisms: enums.Limit.map((_, i) => i % enums.Mechanism.length),
   requiredMask: 0x7fff,
@@ -243,13 +245,17 @@ export const okRecord: RunRecord = {
   stdoutBytes: 6n,
   stderrBytes: unmeasured,
   denialsLost: 0n,
+  sampleStepNs: 0n,
   mechanisms: enums.Limit.map(() => enums.Mechanism.indexOf("notAsked")),
   leftovers: 0,
   errorText: "",
 };
 
 /** Writes a record of fixed size as the launcher does; only tests need this direction. */
-export function encodeFixed(name: "RunRecord" | "OutputRecord" | "DenialRecord", values: Readonly<Record<string, unknown>>): Uint8Array {
+export function encodeFixed(
+  name: "RunRecord" | "OutputRecord" | "DenialRecord" | "SampleRecord",
+  values: Readonly<Record<string, unknown>>,
+): Uint8Array {
   const record = wireRecords[name];
   if (record === undefined) throw new Error(name);
   const bytes = new Uint8Array(record.size);
