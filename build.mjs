@@ -51,10 +51,10 @@ function buildAddon() {
 export const addonPath = (path) => ({
   name: "addon-path",
   setup({ onLoad }) {
-    onLoad({ filter: /\/native\/seccomp-ts-bindings\/index\.js$/ }, ({ path: source }) => {
+    onLoad({ filter: /\/native\/seccomp-ts-bindings\/lib\/native\.js$/ }, ({ path: source }) => {
       const text = readFileSync(source, "utf8");
-      const contents = text.replace('"./build/seccomp.node"', JSON.stringify(path));
-      return contents === text ? { errors: [{ text: `${source} no longer loads "./build/seccomp.node"` }] } : { contents };
+      const contents = text.replace('"../build/seccomp.node"', JSON.stringify(path));
+      return contents === text ? { errors: [{ text: `${source} no longer loads "../build/seccomp.node"` }] } : { contents };
     });
   },
 });

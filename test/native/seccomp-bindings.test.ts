@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
-import { actions, arches, Filter, SeccompError, syscallName, syscallNumber, version } from "seccomp-ts-bindings";
+import { version } from "seccomp-ts-bindings";
 import { expect, test } from "vitest";
 import type { Arch } from "../../policy/compile/types.ts";
 import { compileFilter, type FilterInput, simulate } from "../../policy/seccomp/index.ts";
@@ -16,9 +17,13 @@ function node(...args: readonly string[]): string {
 }
 
 test("the package's own tests pass", () => {
-  const output = node("--expose-gc", "--test", "--test-reporter=tap", join(root, "native/seccomp-ts-bindings/test/bindings.test.mjs"));
-  expect(output).toMatch(/^# pass 11$/m);
-  expect(output).toMatch(/^# skipped 0$/m);
+  const folder = join(root, "native/seccomp-ts-bindings/test");
+  const files = readdirSync(folder).filter((name) => name.endsWith(".test.mjs"));
+  expect(files.length).toBeGreaterThan(5);
+  const output = node("--expose-gc", "--test", "--test-reporter=tap", ...files.map((name) => join(folder, name)));
+  expect(Number(/^# pass (\d+)$/m.exec(output)?.[1])).toBeGreaterThan(25);
+  // Which of its tests need a newer libseccomp and which an older one, the package says itself; all others run.
+  expect(Number(/^# skipped (\d+)$/m.exec(output)?.[1])).toBeLessThanOrEqual(2);
 });
 
 test("the committed table is libseccomp's", () => {
@@ -28,62 +33,6 @@ test("the committed table is libseccomp's", () => {
     expect(syscallTables[arch]).toMatchObject(arch === "x86_64" ? { read: 0, clone3: 435 } : { read: 63, clone3: 435 });
   }
   expect(version().major).toBe(2);
-});
-
-test("no sequence of calls with any values crashes or throws anything unexpected", () => {
-  const anything = fc.oneof(fc.anything(), fc.integer({ min: -5, max: 500 }), fc.constantFrom(...Object.values(arches)), fc.bigInt());
-  const action = fc.oneof(fc.constantFrom(actions.allow, actions.trap, actions.errno(1), actions.killProcess), anything);
-  const condition = fc.record({
-    index: fc.oneof(fc.nat(6), anything),
-    op: fc.constantFrom("eq", "ne", "maskedEq", "x"),
-    value: anything,
-    mask: anything,
-  });
-  const methods = [
-    "reset",
-    "merge",
-    "addArch",
-    "removeArch",
-    "hasArch",
-    "setAttribute",
-    "getAttribute",
-    "setPriority",
-    "addRule",
-    "release",
-  ];
-  const call = fc.tuple(
-    fc.constantFrom(...methods, "addRule", "addRule", "exportBpf", "exportPfc"),
-    action,
-    anything,
-    fc.array(condition, { maxLength: 7 }),
-  );
-  let refused = 0;
-  fc.assert(
-    fc.property(fc.array(call, { maxLength: 20 }), (calls) => {
-      const filter = new Filter(actions.allow);
-      for (const [method, first, second, conditions] of calls) {
-        try {
-          (filter as unknown as Record<string, (...args: unknown[]) => unknown>)[method]?.(first, second, conditions);
-        } catch (error) {
-          if (!(error instanceof SeccompError)) expect(error).toBeInstanceOf(TypeError);
-          refused++;
-        }
-      }
-    }),
-    { numRuns: 2000 },
-  );
-  expect(refused).toBeGreaterThan(1000);
-  fc.assert(
-    fc.property(anything, anything, (arch, value) => {
-      for (const resolve of [syscallName, syscallNumber] as unknown as ((a: unknown, b: unknown) => unknown)[]) {
-        try {
-          resolve(arch, value);
-        } catch (error) {
-          expect(error).toBeInstanceOf(TypeError);
-        }
-      }
-    }),
-  );
 });
 
 function inputFor(arch: Arch, seccomp: Partial<FilterInput["seccomp"]>): FilterInput {
