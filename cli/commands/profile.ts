@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { BelljarError } from "../../policy/errors.ts";
-import { diffPolicies, explainProfile } from "../../policy/profile/index.ts";
+import { diffPolicies, explainProfile, policyFacts } from "../../policy/profile/index.ts";
 import { dumpPlan } from "../../policy/wire/index.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
@@ -18,7 +18,7 @@ import { arch, check, list, overridesFrom, resolveFrom } from "./profile-check.t
 
 async function show(reference: string, resolved: boolean, set: readonly string[]): Promise<number> {
   if (!resolved && set.length > 0) throw new BelljarError("usage", "reading options: '--set': needs --resolved");
-  if (resolved) await writeStdout(factsDocument(resolveFrom(reference, set).policy));
+  if (resolved) await writeStdout(factsDocument(policyFacts(resolveFrom(reference, set).policy)));
   else await writeStdout(`${printableLines(loadProfile(reference, null).text.trimEnd())}\n`);
   return 0;
 }

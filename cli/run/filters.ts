@@ -1,3 +1,4 @@
+import { release } from "node:os";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
@@ -35,7 +36,7 @@ function filterFolder(): string | null {
 }
 
 export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
-  return { arch, seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
+  return { arch, kernel: release(), seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
 }
 
 type KeptFilters = Pick<Filters, "base" | "profile" | "audit" | "digest">;

@@ -95,7 +95,7 @@ export async function resolveOnce({ reference, overrides }: ProfileRequest): Pro
   const files = sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : []));
   const profile = { policy, provenance, warnings, digest, files, filterKey: null };
   const isSmall = loads.reduce((sum, { text }) => sum + text.length, key.length) <= maxKeptText;
-  // The content of a filter file is no part of the key.
+  // What a filter file means hangs on the kernel, too, which is no part of the key.
   const mayKeep = path !== null && isSmall && policy.seccomp.file === null;
   return {
     profile,

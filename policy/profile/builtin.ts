@@ -8,7 +8,7 @@ export interface LoadedProfile {
   readonly file: string;
   readonly text: string;
 }
-/** Finds a profile; `fromFile` is the file that extends it, or null. Throws its own BelljarError. */
+/** Finds a profile, or reads the file of `seccomp.file`; `fromFile` is the file that extends it, or null. Throws its own BelljarError. */
 export type LoadProfile = (ref: string, fromFile: string | null) => LoadedProfile;
 
 /** A built-in profile, or null. */

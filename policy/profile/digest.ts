@@ -19,7 +19,11 @@ export function policyDigest(policy: ResolvedPolicy): string {
     name: undefined,
     description: undefined,
     mounts: policy.mounts.map((mount) => ({ ...mount, comment: undefined })),
-    seccomp: { ...policy.seccomp, syscalls: policy.seccomp.syscalls.map((rule) => ({ ...rule, comment: undefined, origin: undefined })) },
+    seccomp: {
+      ...policy.seccomp,
+      file: policy.seccomp.file === null ? null : sha256(policy.seccomp.file.text),
+      syscalls: policy.seccomp.syscalls.map((rule) => ({ ...rule, comment: undefined, origin: undefined })),
+    },
   };
   return sha256(canonicalJson(met));
 }

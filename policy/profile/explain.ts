@@ -1,10 +1,18 @@
 /** What holds, in words, and who set it. */
 import { formatDuration, formatFileMode, formatSize, type Millis, quoteValue } from "../units.ts";
 import { signalName } from "../verdict/signals.ts";
+import { sha256 } from "./digest.ts";
 import { formatLimit } from "./limits.ts";
 import { formatPath } from "./path.ts";
 import type { ResolveResult } from "./resolve.ts";
-import { limitNames, type Provenance, type ResolvedMount, type ResolvedPolicy, type ResolvedSeccompRule } from "./types.ts";
+import {
+  limitNames,
+  type Provenance,
+  type ResolvedMount,
+  type ResolvedPolicy,
+  type ResolvedSeccompRule,
+  type SeccompFile,
+} from "./types.ts";
 
 export interface ExplainRow {
   /** As in a profile: "limits.memory". */
@@ -50,12 +58,21 @@ function ruleWords({ names, action, args }: ResolvedSeccompRule): string {
 }
 
 /** The rule set "default" names every known call, which leaves nothing for a default action (test/unit/seccomp/rule-sets.test.ts). */
-function defaultActionWords({ defaultAction, ruleSets }: ResolvedPolicy["seccomp"]): string {
-  if (defaultAction === null) return "as the rule set says";
-  return ruleSets.includes("default") ? `${defaultAction} (no effect: rule set "default" names every known call)` : defaultAction;
+function defaultActionWords({ defaultAction, ruleSets, file }: ResolvedPolicy["seccomp"]): string {
+  if (defaultAction === null) return file === null ? "as the rule set says" : "as the file says";
+  return file === null && ruleSets.includes("default")
+    ? `${defaultAction} (no effect: rule set "default" names every known call)`
+    : defaultAction;
 }
 
 const listWords = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+
+const withoutText = (file: SeccompFile | null) => (file === null ? null : { path: file.path, sha256: sha256(file.text) });
+
+/** A policy to be read by people and programs: of a file in Docker's format, which one it is. */
+export function policyFacts(policy: ResolvedPolicy): unknown {
+  return { ...policy, seccomp: { ...policy.seccomp, file: withoutText(policy.seccomp.file) } };
+}
 
 function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
   const { rootfs, user, process: start, seccomp, limits } = policy;
@@ -96,7 +113,7 @@ function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
     list("seccomp.extends", seccomp.ruleSets),
     { path: "seccomp.defaultAction", value: defaultActionWords(seccomp), raw: seccomp.defaultAction },
     plain("seccomp.audit", seccomp.audit),
-    { path: "seccomp.file", value: seccomp.file ?? "none", raw: seccomp.file },
+    { path: "seccomp.file", value: seccomp.file?.path ?? "none", raw: withoutText(seccomp.file) },
     ...each("seccomp.syscalls", seccomp.syscalls, ruleWords),
     list("capabilities", policy.capabilities),
     plain("landlock.required", policy.landlock.required),

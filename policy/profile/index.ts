@@ -1,11 +1,10 @@
 /** The profile layer: text in, a complete policy with the origin of every field out. */
-
 export { builtinProfiles } from "./builtin.gen.ts";
 export { builtinPrefix, type LoadedProfile, type LoadProfile, loadBuiltin } from "./builtin.ts";
 export { capabilityNumbers } from "./capabilities.ts";
 export { readCapability } from "./check.ts";
 export { canonicalJson, policyDigest } from "./digest.ts";
-export { type DiffRow, diffPolicies, type ExplainRow, explainProfile, originOf } from "./explain.ts";
+export { type DiffRow, diffPolicies, type ExplainRow, explainProfile, originOf, policyFacts } from "./explain.ts";
 export { illFormedTexts } from "./json.ts";
 export { formatLimit, limitKinds, parseLimit, readLimit, spellLimit } from "./limits.ts";
 export type { Override } from "./overrides.ts";

@@ -68,8 +68,11 @@ export function illFormedTexts(value: unknown, path: readonly PathSegment[] = []
   return Object.entries(value).flatMap(([key, inner]) => (wrong(key) ? [problem([...path, key])] : illFormedTexts(inner, [...path, key])));
 }
 
+/** Told of the start of each value, outer ones first; `source` is the text of a number, string or word, or the opening bracket. */
+export type OnValue = (path: readonly PathSegment[], at: { readonly offset: number; readonly source: string }) => void;
+
 /** Reads one JSON text. Problems other than syntax (duplicate keys) come beside the value, so that all can be told at once. */
-export function readJson(text: string): JsonResult {
+export function readJson(text: string, onValue?: OnValue): JsonResult {
   if (text.length > maxJsonBytes) {
     return { ok: false, problems: [{ path: "", message: `is larger than ${maxJsonBytes / 1024} KiB` }] };
   }
@@ -94,6 +97,8 @@ export function readJson(text: string): JsonResult {
     const [whole, punctuation, string] = match;
     const top = stack.at(-1);
     const wantsValue = expecting === "value" || expecting === "value-or-end";
+    if (onValue !== undefined && wantsValue && (punctuation === undefined || punctuation === "{" || punctuation === "["))
+      onValue(top === undefined ? [] : [...top.path, top.at], { offset, source: whole });
 
     if (string !== undefined && (expecting === "key" || expecting === "key-or-end") && top?.keys) {
       const key = JSON.parse(string) as string;

@@ -3,7 +3,7 @@ import { quoteValue } from "../units.ts";
 import { checkProfile } from "./check.ts";
 import { readJson } from "./json.ts";
 import { missingComments } from "./loosening.ts";
-import { type Problem, profileError } from "./problems.ts";
+import { firstByPath, type Problem, profileError } from "./problems.ts";
 import type { MountSpec, Profile } from "./types.ts";
 
 /**
@@ -15,9 +15,7 @@ export function parseProfile(text: string, file: string): Profile {
   if (!json.ok) throw profileError(file, json.problems);
   const { problems, rest } = checkProfile(json.value);
   const all = [...json.problems, ...problems, ...missingComments(rest)];
-  // A key that is both unknown and given twice is told once.
-  const first = all.filter((problem, index) => all.findIndex((other) => other.path === problem.path) === index);
-  if (first.length > 0) throw profileError(file, first);
+  if (all.length > 0) throw profileError(file, firstByPath(all));
   return json.value as Profile;
 }
 

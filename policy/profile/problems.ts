@@ -9,6 +9,13 @@ export interface Problem {
 
 const maxListed = 20;
 
+/** One problem a path, the first: a key that is both unknown and given twice is told once. */
+export function firstByPath(problems: readonly Problem[]): readonly Problem[] {
+  const byPath = new Map<string, Problem>();
+  for (const problem of problems) if (!byPath.has(problem.path)) byPath.set(problem.path, problem);
+  return [...byPath.values()];
+}
+
 /** "limits.memory: must be …", or the message alone where it is about the whole file. */
 export function formatProblem({ path, message }: Problem): string {
   return path === "" ? message : `${path}: ${message}`;

@@ -29,7 +29,7 @@ export interface ResolveResult {
   readonly provenance: Provenance;
   /** Comments in force, by path. */
   readonly comments: Readonly<Record<string, string>>;
-  /** Every file that took part, lowest first. */
+  /** Every file that took part, lowest first; the one of `seccomp.file` last. */
   readonly sources: readonly { readonly file: string; readonly sha256: string }[];
   readonly warnings: readonly string[];
   /** "sha256:…" of what the program meets. */
@@ -144,9 +144,12 @@ export function resolveProfile(ref: string, { load, overrides = [] }: ResolveOpt
   const { provenance } = merged;
   const { profile, problems } = withAbsolutePaths(merged.value as unknown as Profile, null);
   throwBlamed(problems, (path) => blame(path, applied) ?? topFile);
+  // Its path is absolute by now, so it is relative to no file.
+  const seccompFile = typeof profile.seccomp?.file === "string" ? load(profile.seccomp.file, null) : null;
   const policy = toPolicy(profile as unknown as Json, {
     name: top.profile.name ?? nameOf(topFile),
     description: top.profile.description ?? "",
+    seccompFile: seccompFile === null ? null : { path: seccompFile.file, text: seccompFile.text },
     ruleOrigin: (index) =>
       `${provenance[`seccomp.syscalls[${index}]`] ?? provenance["seccomp.syscalls"] ?? topFile}#seccomp.syscalls[${index}]`,
   });
@@ -159,7 +162,7 @@ export function resolveProfile(ref: string, { load, overrides = [] }: ResolveOpt
       provenance,
       layers.map(({ file }) => file),
     ),
-    sources: layers.map(({ file, text }) => ({ file, sha256: sha256(text) })),
+    sources: [...layers, ...(seccompFile === null ? [] : [seccompFile])].map(({ file, text }) => ({ file, sha256: sha256(text) })),
     warnings: warningsOf(policy, (name) => !(provenance[`limits.${name}`] ?? builtinPrefix).startsWith(builtinPrefix)),
     digest: policyDigest(policy),
   };

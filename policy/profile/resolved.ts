@@ -12,6 +12,7 @@ import {
   type ResolvedLimits,
   type ResolvedMount,
   type ResolvedPolicy,
+  type SeccompFile,
 } from "./types.ts";
 
 /** Size of a tmpfs mount that names none. The kernel's own default would be half of the machine's memory. */
@@ -46,11 +47,16 @@ const unique = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
 /** "FILE#seccomp.syscalls[2]" for the rule of this index. */
 export type RuleOrigin = (index: number) => string;
 
+/** What toPolicy takes besides the merged fields. */
+export interface Named {
+  readonly name: string;
+  readonly description: string;
+  readonly ruleOrigin: RuleOrigin;
+  readonly seccompFile: SeccompFile | null;
+}
+
 /** `merged` holds every field: the built-in profile "default" lies under all others, and a test keeps that one complete. */
-export function toPolicy(
-  merged: Json,
-  named: { readonly name: string; readonly description: string; readonly ruleOrigin: RuleOrigin },
-): ResolvedPolicy {
+export function toPolicy(merged: Json, named: Named): ResolvedPolicy {
   const {
     rootfs,
     scratch,
@@ -98,7 +104,7 @@ export function toPolicy(
       ruleSets: listOf(seccomp.extends ?? "default"),
       defaultAction: seccomp.defaultAction ?? null,
       audit: seccomp.audit ?? true,
-      file: seccomp.file ?? null,
+      file: named.seccompFile,
       syscalls: (seccomp.syscalls ?? []).map((rule, index) => ({
         names: rule.names,
         action: rule.action,

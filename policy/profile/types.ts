@@ -141,11 +141,16 @@ export interface ResolvedSeccompRule {
   /** Where the rule stands: "FILE#seccomp.syscalls[2]" or "default#ptrace" for rule sets; used in reports. */
   readonly origin: string;
 }
+/** A profile in Docker's format, which takes the place of rule sets. */
+export interface SeccompFile {
+  readonly path: string;
+  readonly text: string;
+}
 export interface ResolvedSeccomp {
   readonly ruleSets: readonly string[]; // built-in rule sets, in order; later wins
   readonly defaultAction: SeccompActionText | null; // null: as the last rule set says
   readonly audit: boolean;
-  readonly file: string | null;
+  readonly file: SeccompFile | null;
   readonly syscalls: readonly ResolvedSeccompRule[]; // the profile's own rules, they win over rule sets
 }
 

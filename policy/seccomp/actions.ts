@@ -39,9 +39,22 @@ export function splitReturnValue(value: ReturnValue): { readonly action: ActionN
   return { action, data: value & 0xffff };
 }
 
+/** From strictest to mildest, as the kernel ranks what several filters answer (linux/seccomp.h). */
+const precedence: readonly ActionName[] = ["kill_process", "kill_thread", "trap", "errno", "notify", "trace", "log", "allow"];
+
+/** 0 for the strictest. */
+export function actionRank(value: ReturnValue): number {
+  return precedence.indexOf(splitReturnValue(value).action);
+}
+
+export function isStricter(a: ActionName, than: ActionName): boolean {
+  return precedence.indexOf(a) < precedence.indexOf(than);
+}
+
 /**
- * Parses `allow`, `kill` (the whole process), `log`, `trap` and `errno:NAME` or `errno:NUMBER`; and `pretend`, which says
- * success without doing anything and which only the base rule set uses (no profile may: the schema does not know it).
+ * Parses `allow`, `kill` (the whole process), `log`, `trap` and `errno:NAME` or `errno:NUMBER`; and two that the schema of
+ * profiles does not know: `pretend`, which says success without doing anything (the base rule set), and `kill-thread` (files in
+ * Docker's format).
  * @param where JSON path for the message.
  * @throws BelljarError profile-invalid
  */
@@ -51,6 +64,8 @@ export function parseAction(text: string, where: string): ReturnValue {
       return returnValues.allow;
     case "kill":
       return returnValues.killProcess;
+    case "kill-thread":
+      return returnValues.killThread;
     case "log":
       return returnValues.log;
     case "trap":

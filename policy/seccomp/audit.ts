@@ -9,7 +9,7 @@
  * Not audited: answers of ENOSYS (they stand for an older kernel, and callers fall back) and of success without effect;
  * `trap` and `log`, which have a way of their own to tell; and the calls that the task needs before it can be heard.
  */
-import { errnoReturn, formatAction, type ReturnValue, returnValues, splitReturnValue } from "./actions.ts";
+import { actionRank, errnoReturn, formatAction, type ReturnValue, returnValues, splitReturnValue } from "./actions.ts";
 import { argumentWidth } from "./arguments.ts";
 import { instructionSize } from "./assembler.ts";
 import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "./audit-types.ts";
@@ -95,7 +95,7 @@ function mergedRules(baseRules: FilterRules, rules: FilterRules, name: string): 
 
 function underCeiling(ceiling: FilterRule, own: readonly FilterRule[]): readonly MergedRule[] {
   const list = own.map((rule) => {
-    const decides = rank(ceiling.action) < rank(rule.action) ? ceiling : rule;
+    const decides = actionRank(ceiling.action) < actionRank(rule.action) ? ceiling : rule;
     // An errno that the base filter answers by itself would win over a notification.
     const plain = ceiling === secondListener ? decides === ceiling : isPlainErrno(ceiling.action);
     // Where both refuse, the ceiling is named: it is what a profile cannot lift.
@@ -107,9 +107,6 @@ function underCeiling(ceiling: FilterRule, own: readonly FilterRule[]): readonly
     return [{ ...first, conditions: ceiling.conditions }];
   return list.filter(({ conditions }) => !contradictory(conditions));
 }
-
-const precedence = ["kill_process", "kill_thread", "trap", "errno", "notify", "trace", "log", "allow"] as const;
-const rank = (value: ReturnValue): number => precedence.indexOf(splitReturnValue(value).action);
 
 function isErrno(value: ReturnValue): boolean {
   return splitReturnValue(value).action === "errno";

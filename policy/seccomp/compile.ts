@@ -31,7 +31,7 @@ const neededToStart = ["execve", "read", "write", "exit_group"] as const;
 /**
  * Compiles the filter of a profile.
  * @throws BelljarError profile-invalid: a value that no filter can hold, a filter too large, or one under which nothing could
- *   ever start; not-supported: seccomp.file
+ *   ever start
  */
 export function compileFilter(input: FilterInput): CompiledFilter {
   const rules = resolveRules(input);

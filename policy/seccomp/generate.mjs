@@ -21,6 +21,14 @@ function tableOf(arch) {
   return Object.fromEntries(entries);
 }
 
+/** Names that only architectures have which we do not compile for: libseccomp gives them negative numbers everywhere else. */
+function namesElsewhere() {
+  const names = [];
+  for (let number = -1; number > -20_000; number--) names.push(syscallName(arches.x86_64, number));
+  const known = new Set(Object.values(tables).flatMap((table) => Object.keys(table)));
+  return names.filter((name) => name !== null && !known.has(name)).sort();
+}
+
 const tables = { x86_64: tableOf("x86_64"), aarch64: tableOf("aarch64") };
 const digest = createHash("sha256").update(JSON.stringify(tables)).digest("hex");
 const { major, minor, micro } = version();
@@ -42,6 +50,8 @@ if (process.argv.includes("--check")) {
 /** Numbers of the system calls by architecture and name. */
 export const syscallTables = ${json} as const satisfies Record<string, Readonly<Record<string, number>>>;
 export const syscallTablesDigest = "sha256:${digest}";
+/** Calls of other architectures: nothing to us but no misspellings. */
+export const foreignSyscalls: readonly string[] = ${JSON.stringify(namesElsewhere(), null, 2)};
 `,
   );
 }

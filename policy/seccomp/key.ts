@@ -5,13 +5,13 @@ import type { FilterInput } from "./rules.ts";
 import { syscallTablesDigest } from "./tables.gen.ts";
 
 /** Raised whenever the same input compiles to other bytes or other warnings. */
-const compilerVersion = 3;
+const compilerVersion = 4;
 
 /**
  * A key (64 hexadecimal digits) of everything that the compiled filters and their warnings depend on; `use` names what else is kept with them.
  * @throws BelljarError profile-invalid for an unknown rule set
  */
-export function filterKey({ arch, seccomp, capabilities, userNamespaces }: FilterInput, use = ""): string {
+export function filterKey({ arch, seccomp, capabilities, userNamespaces, kernel = null }: FilterInput, use = ""): string {
   const { ruleSets, defaultAction, syscalls, file } = seccomp;
   const content = {
     compilerVersion,
@@ -23,6 +23,7 @@ export function filterKey({ arch, seccomp, capabilities, userNamespaces }: Filte
     defaultAction,
     syscalls,
     file,
+    kernel: file === null ? null : kernel,
     capabilities: [...capabilities].sort(),
     userNamespaces,
   };

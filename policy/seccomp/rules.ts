@@ -5,16 +5,19 @@
 
 import type { Arch } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
-import type { ResolvedSeccomp, ResolvedSeccompRule } from "../profile/types.ts";
+import type { ResolvedSeccomp, ResolvedSeccompRule, SeccompFile } from "../profile/types.ts";
 import { errnoReturn, parseAction, type ReturnValue, returnValues, splitReturnValue } from "./actions.ts";
 import { type Condition, conditionKind, contradictory, formatCondition, resolveCondition } from "./conditions.ts";
 import { errnoNumbers } from "./errno.ts";
+import { resolveSeccompFile } from "./file-rules.ts";
 import { baseRuleSet, expandRuleSet, findRuleSet, type Grants } from "./rule-sets.ts";
 import { hasFallback, isSyscallName, syscallNumbers } from "./syscalls.ts";
 
 export interface FilterInput extends Grants {
   readonly arch: Arch;
   readonly seccomp: ResolvedSeccomp;
+  /** The host's kernel release, which only a file in Docker's format may ask for. */
+  readonly kernel?: string | null;
 }
 
 export interface FilterRule {
@@ -38,34 +41,66 @@ export interface FilterRules {
 
 const enosys = errnoReturn(errnoNumbers.ENOSYS);
 
-/** @throws BelljarError profile-invalid, not-supported */
+/** @throws BelljarError profile-invalid */
 export function resolveRules(input: FilterInput): FilterRules {
-  const { seccomp } = input;
-  if (seccomp.file !== null) {
-    throw new BelljarError("not-supported", `seccomp.file: '${seccomp.file}': profiles in another tool's format are not read yet`, {
-      hint: "write the rules under seccomp.syscalls",
-    });
-  }
-  const ruleSets = seccomp.ruleSets.map(findRuleSet);
-  const last = ruleSets.at(-1);
-  const defaultText = seccomp.defaultAction ?? last?.defaultAction;
+  const { seccomp, arch } = input;
+  const foundation = seccomp.file === null ? ruleSetFoundation(input) : fileFoundation(input, seccomp.file);
+  const { defaultText, ...rest } = foundation;
   if (defaultText === undefined) {
     throw new BelljarError("profile-invalid", "seccomp: neither a rule set (extends) nor a defaultAction", {
       hint: 'add "extends": "default" or "defaultAction": "errno:EPERM"',
     });
   }
   const defaultAction = parseAction(defaultText, "seccomp.defaultAction");
-  const lists = [
-    { rules: seccomp.syscalls, own: true },
-    ...ruleSets.toReversed().map((ruleSet) => ({ rules: expandRuleSet(ruleSet, input), own: false })),
-  ];
+  const collected = collect([{ rules: seccomp.syscalls, kind: "profile" }, ...rest.lists], arch);
   return {
-    ...collect(lists, input.arch),
-    arch: input.arch,
+    arch,
+    bySyscall: collected.bySyscall,
+    warnings: [...rest.warnings, ...collected.warnings],
     defaultAction,
-    defaultOrigin: seccomp.defaultAction === null ? `${last?.name}#default` : "seccomp.defaultAction",
+    defaultOrigin: seccomp.defaultAction === null ? rest.defaultOrigin : "seccomp.defaultAction",
     // Whatever is newer than the table looks like an older kernel, whatever the default; only a set that allows all allows it.
-    unknownAction: isAllow(defaultAction) && last !== undefined ? parseAction(last.unknownAction, `${last.name}#unknown`) : enosys,
+    unknownAction: isAllow(defaultAction) ? parseAction(rest.unknownText, "unknown") : enosys,
+  };
+}
+
+/** What lies beneath the profile's own rules. */
+interface Foundation {
+  readonly lists: readonly RuleList[];
+  readonly defaultText: string | undefined;
+  readonly defaultOrigin: string;
+  /** For numbers beyond the table, where the default allows. */
+  readonly unknownText: string;
+  readonly warnings: readonly string[];
+}
+
+function ruleSetFoundation(input: FilterInput): Foundation {
+  const { seccomp } = input;
+  const ruleSets = seccomp.ruleSets.map(findRuleSet);
+  const last = ruleSets.at(-1);
+  return {
+    lists: ruleSets.toReversed().map((ruleSet) => ({ rules: expandRuleSet(ruleSet, input), kind: "built-in" })),
+    defaultText: seccomp.defaultAction ?? last?.defaultAction,
+    defaultOrigin: `${last?.name}#default`,
+    unknownText: last?.unknownAction ?? "errno:ENOSYS",
+    warnings: [],
+  };
+}
+
+function fileFoundation({ arch, capabilities, kernel = null, seccomp }: FilterInput, file: SeccompFile): Foundation {
+  const { rules, defaultAction, defaultOrigin, warnings } = resolveSeccompFile(file, { arch, capabilities, kernel });
+  const unused = seccomp.ruleSets.filter((name) => name !== "default");
+  return {
+    lists: [{ rules, kind: "file" }],
+    defaultText: seccomp.defaultAction ?? defaultAction,
+    defaultOrigin,
+    unknownText: "errno:ENOSYS",
+    warnings: [
+      ...(unused.length === 0
+        ? []
+        : [`seccomp.extends: ${unused.join(", ")}: has no effect beside seccomp.file, which stands in the place of rule sets`]),
+      ...warnings,
+    ],
   };
 }
 
@@ -73,7 +108,7 @@ export function resolveRules(input: FilterInput): FilterRules {
 export function resolveBaseRules({ arch, userNamespaces }: { readonly arch: Arch } & Pick<Grants, "userNamespaces">): FilterRules {
   const rules = expandRuleSet(baseRuleSet, { capabilities: [], userNamespaces });
   return {
-    ...collect([{ rules, own: false }], arch),
+    ...collect([{ rules, kind: "built-in" }], arch),
     arch,
     defaultAction: returnValues.allow,
     defaultOrigin: "base#default",
@@ -95,50 +130,72 @@ function isAllow(value: ReturnValue): boolean {
 
 interface RuleList {
   readonly rules: readonly ResolvedSeccompRule[];
-  /** The user's own: warned about. Built-in sets name calls of several architectures and kernels on purpose. */
-  readonly own: boolean;
+  /**
+   * What is odd in the profile's own rules is warned about. Files in Docker's format name the same call twice and calls that do
+   * not exist; built-in sets name calls of several architectures and kernels on purpose.
+   */
+  readonly kind: "profile" | "file" | "built-in";
+}
+
+/** A call's rules so far, with those of the list at hand by what they ask for. */
+interface SyscallRules {
+  readonly list: FilterRule[];
+  readonly byConditions: Map<string, { readonly rule: FilterRule; readonly kind: RuleList["kind"] }>;
 }
 
 function collect(lists: readonly RuleList[], arch: Arch): Pick<FilterRules, "bySyscall" | "warnings"> {
-  const bySyscall = new Map<string, FilterRule[]>();
+  const bySyscall = new Map<string, SyscallRules>();
   const warnings: string[] = [];
-  for (const { rules, own } of lists) {
-    const warn = (message: string): void => {
-      if (own) warnings.push(message);
-    };
-    const decided = new Map<string, FilterRule>(); // by an unconditional rule of an earlier list
-    for (const [name, earlier] of bySyscall) {
-      const final = earlier.at(-1);
-      if (final?.conditions.length === 0) decided.set(name, final);
-    }
-    for (const rule of rules) addRule(rule, { arch, bySyscall, decided, warn });
+  for (const { rules, kind } of lists) {
+    const decided = new Set<string>(); // by an unconditional rule of an earlier list
+    for (const [name, { list }] of bySyscall) if (list.at(-1)?.conditions.length === 0) decided.add(name);
+    for (const rule of rules) addRule(rule, { arch, bySyscall, decided, kind, warnings });
   }
-  return { bySyscall, warnings };
+  return { bySyscall: new Map([...bySyscall].map(([name, { list }]) => [name, list])), warnings };
 }
 
 interface CollectContext {
   readonly arch: Arch;
-  readonly bySyscall: Map<string, FilterRule[]>;
-  readonly decided: ReadonlyMap<string, FilterRule>;
-  readonly warn: (message: string) => void;
+  readonly bySyscall: Map<string, SyscallRules>;
+  readonly decided: ReadonlySet<string>;
+  readonly kind: RuleList["kind"];
+  readonly warnings: string[];
 }
 
-function addRule(rule: ResolvedSeccompRule, { arch, bySyscall, decided, warn }: CollectContext): void {
+function addRule(rule: ResolvedSeccompRule, { arch, bySyscall, decided, kind, warnings }: CollectContext): void {
   const action = parseAction(rule.action, `${rule.origin}.action`);
+  const warn = (message: string): void => {
+    if (kind !== "built-in") warnings.push(message);
+  };
   for (const name of rule.names) {
     const conditions = resolveConditions(rule, name, warn);
-    if (!isSyscallName(name)) warn(`${rule.origin}.names: '${name}': no system call of that name is known: the rule does nothing for it`);
+    if (kind === "profile" && !isSyscallName(name))
+      warn(`${rule.origin}.names: '${name}': no system call of that name is known: the rule does nothing for it`);
     if (conditions === null || !Object.hasOwn(syscallNumbers(arch), name) || decided.has(name)) continue;
-    const list = bySyscall.get(name) ?? [];
-    bySyscall.set(name, list);
-    const added = { origin: rule.origin, comment: rule.comment, action, conditions };
-    const shadow = list.find((earlier) => earlier.conditions.length === 0 || sameConditions(earlier, added));
-    if (shadow === undefined) list.push(added);
-    else
-      warn(
-        `${rule.origin}: never applies to ${name}: ${shadow.origin} ${shadow.action === action ? "says the same" : "conflicts and comes"} first`,
-      );
+    const known: SyscallRules = bySyscall.get(name) ?? { list: [], byConditions: new Map() };
+    bySyscall.set(name, known);
+    const key = conditions.map(formatCondition).sort().join();
+    const last = known.list.at(-1);
+    const shadow = last?.conditions.length === 0 ? { rule: last, kind } : known.byConditions.get(key);
+    if (shadow === undefined) {
+      const added = { origin: rule.origin, comment: rule.comment, action, conditions };
+      known.list.push(added);
+      known.byConditions.set(key, { rule: added, kind });
+    } else if (shadow.kind === kind)
+      warnOfShadow(rule, { name, shadow: shadow.rule, agrees: shadow.rule.action === action, context: { kind, warn } });
   }
+}
+
+interface Shadow {
+  readonly name: string;
+  readonly shadow: FilterRule;
+  readonly agrees: boolean;
+  readonly context: { readonly kind: RuleList["kind"]; readonly warn: (message: string) => void };
+}
+
+function warnOfShadow({ origin }: ResolvedSeccompRule, { name, shadow, agrees, context: { kind, warn } }: Shadow): void {
+  if (!agrees) warn(`${origin}: never applies to ${name}: ${shadow.origin} conflicts and comes first`);
+  else if (kind === "profile") warn(`${origin}: never applies to ${name}: ${shadow.origin} says the same first`);
 }
 
 /** Null when the conditions can never hold together. */
@@ -154,9 +211,4 @@ function resolveConditions(rule: ResolvedSeccompRule, syscall: string, warn: (me
     return null;
   }
   return all.filter((condition) => conditionKind(condition) === "depends");
-}
-
-function sameConditions(a: FilterRule, b: FilterRule): boolean {
-  const text = (rule: FilterRule): string => rule.conditions.map(formatCondition).sort().join();
-  return text(a) === text(b);
 }

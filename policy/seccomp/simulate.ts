@@ -1,6 +1,6 @@
 /** What a filter answers, by the kernel's rules for seccomp programs (net/core/filter.c, kernel/seccomp.c). */
 import type { Arch } from "../compile/types.ts";
-import { type ActionName, splitReturnValue } from "./actions.ts";
+import { type ActionName, isStricter, splitReturnValue } from "./actions.ts";
 import { instructionSize } from "./assembler.ts";
 import { auditArch } from "./syscalls.ts";
 
@@ -141,15 +141,12 @@ function compute(operation: number, a: number, operand: number): number {
   }
 }
 
-/** From strictest to mildest, as the kernel ranks what several filters answer (linux/seccomp.h). */
-const precedence: readonly ActionName[] = ["kill_process", "kill_thread", "trap", "errno", "notify", "trace", "log", "allow"];
-
 /** What a task gets that installed the filters in this order: the strictest answer, of equals the newest filter's. */
 export function simulateFilters(filters: readonly Uint8Array[], call: SyscallCall): Answer {
   let strictest: Answer = { action: "allow", data: 0 };
   for (const bytes of filters.toReversed()) {
     const answer = simulate(bytes, call);
-    if (precedence.indexOf(answer.action) < precedence.indexOf(strictest.action)) strictest = answer;
+    if (isStricter(answer.action, strictest.action)) strictest = answer;
   }
   return strictest;
 }

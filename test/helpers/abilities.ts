@@ -121,6 +121,10 @@ const probes = {
   openssl: program("/usr/bin/openssl"),
   "docker-registry": program("/usr/bin/docker-registry"),
   htpasswd: program("/usr/bin/htpasswd"),
+  "containers-seccomp": () => {
+    const file = "/usr/share/containers/seccomp.json";
+    return existsSync(file) ? null : `${file} is not there (golang-github-containers-common)`;
+  },
   bwrap: program("/usr/bin/bwrap"),
   i386: () => {
     // mkdir of what is there already. A kernel may have the calls and yet take int 0x80 from nobody: then it is a fault.

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
 import {
@@ -5,6 +6,7 @@ import {
   capabilityNumbers,
   loadBuiltin,
   type Override,
+  policyFacts,
   problemsOf,
   type ResolveResult,
   resolveProfile,
@@ -198,9 +200,21 @@ describe("extends", () => {
       optional: false,
     });
     expect(resolve("a", { a: { rootfs: { kind: "directory", path: "root" } } }).policy.rootfs).toMatchObject({ path: "/p/root" });
-    expect(resolve("a", { a: { seccomp: { file: "s.json" } } }).policy.seccomp.file).toBe("/p/s.json");
+    const text = '{"defaultAction":"SCMP_ACT_LOG"}';
+    const withFile = resolve("a", { a: { seccomp: { file: "s.json" } }, "/p/s.json": text });
+    expect(withFile.policy.seccomp.file).toEqual({ path: "/p//p/s.json", text });
     const load = () => ({ file: "text", text: JSON.stringify({ schemaVersion: 1, ...bind("data") }) });
     expect(failure(() => resolveProfile("x", { load })).message).toContain('mounts[0].source: must be an absolute path (got "data")');
+  });
+  test("a seccomp file takes part: its content is in the digest, its place is not", () => {
+    const of = (name: string, text: string) => resolve("a", { a: { seccomp: { file: name } }, [`/p/${name}`]: text });
+    const [one, moved, other] = [of("s", "1"), of("t", "1"), of("s", "2")];
+    expect(one.digest).toBe(moved.digest);
+    expect(one.digest).not.toBe(other.digest);
+    expect(one.digest).not.toBe(resolve("a", { a: {} }).digest);
+    expect(one.sources.at(-1)).toEqual({ file: "/p//p/s", sha256: `sha256:${createHash("sha256").update("1").digest("hex")}` });
+    expect(policyFacts(one.policy)).toMatchObject({ seccomp: { file: { path: "/p//p/s", sha256: one.sources.at(-1)?.sha256 } } });
+    expect(failure(() => resolve("a", { a: { seccomp: { file: "absent" } } })).code).toBe("profile-not-found");
   });
   test("capabilities are ordered and single, rules know their place", () => {
     const comments = { capabilities: "why" };
