@@ -1,15 +1,17 @@
 import { machine, release } from "node:os";
+import { scopeUnit } from "../../policy/compile/cgroup.ts";
 import type { CgroupFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { limitMechanisms, overlayChoice } from "../host/capabilities.ts";
 import { causeContext } from "../host/causes.ts";
-import { prepareCgroup, surveyCgroups } from "../host/cgroup-delegation.ts";
+import { type CgroupSurvey, prepareCgroup, surveyCgroups } from "../host/cgroup-delegation.ts";
 import { loadConfig } from "../host/config.ts";
 import { type Check, type CheckGroup, type CheckStatus, diagnose } from "../host/diagnosis.ts";
 import { type ProbeAnswers, probeByLauncher, tryCgroups } from "../host/doctor-probe.ts";
 import { folderUid, userNameOf } from "../host/facts.ts";
 import { findCommand } from "../host/subid.ts";
+import { enterScope } from "../host/systemd-scope.ts";
 import { type Paint, painter, wantsColour } from "../output/human.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
@@ -61,19 +63,39 @@ function accountProblem(runAs: string | undefined): Check | null {
   }
 }
 
+interface TriedCgroups {
+  readonly survey: CgroupSurvey;
+  readonly failures: readonly string[];
+}
+
+/** Does what a run would do, so that what is told is what a run would get. */
+async function trySurveyed(survey: () => CgroupSurvey): Promise<TriedCgroups> {
+  const found = survey();
+  const { facts } = found;
+  if (facts.kind !== "cgroup2" || facts.scope !== true) {
+    const prepared = prepareCgroup(found);
+    return { survey: { ...found, facts: prepared }, failures: await tryCgroups(prepared) };
+  }
+  const unit = scopeUnit(`belljar-run-${process.pid}-doctor`);
+  try {
+    await enterScope({ unit, path: `${facts.parent}/${unit}` }, process.pid);
+  } catch (error) {
+    return { survey: found, failures: [(error as Error).message] };
+  }
+  const within = prepareCgroup(survey());
+  const controllers = within.kind === "cgroup2" ? within.controllers : [];
+  return { survey: { ...found, facts: { ...facts, controllers } }, failures: await tryCgroups(within) };
+}
+
 async function examine(probe: ProbeAnswers): Promise<DoctorReport> {
   const head = header();
   const context = causeContext(head.account.name);
   const config = loadConfig();
-  const found = surveyCgroups({
-    files: context.files,
-    uid: folderUid(context.files, head.account.uid),
-    pid: process.pid,
-    config: config.cgroup,
-  });
-  // As a run does it, so that what is tried is what a run would get.
-  const survey = { ...found, facts: prepareCgroup(found) };
-  const checks = diagnose({ context, probe, survey, cgroupFailures: await tryCgroups(survey.facts) });
+  const uid = folderUid(context.files, head.account.uid);
+  const { survey, failures } = await trySurveyed(() =>
+    surveyCgroups({ files: context.files, uid, pid: process.pid, config: config.cgroup }),
+  );
+  const checks = diagnose({ context, probe, survey, cgroupFailures: failures });
   return {
     ...head,
     ok: checks.every((check) => !check.required || check.status === "ok"),

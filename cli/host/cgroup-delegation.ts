@@ -1,13 +1,17 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { CgroupFacts } from "../../policy/compile/types.ts";
 import { surveyCgroup1 } from "./cgroup-v1.ts";
-import { type Cgroup2Place, type CgroupRefusal, surveyCgroup2 } from "./cgroup-v2.ts";
+import { type Cgroup2Place, type CgroupRefusal, refuseFor, surveyCgroup2, worthOf } from "./cgroup-v2.ts";
 import type { Config } from "./config.ts";
 import type { HostFiles } from "./host-files.ts";
-import { parseMountInfo } from "./mountinfo.ts";
+import { type Mount, parseMountInfo } from "./mountinfo.ts";
+import { findUserManager } from "./user-manager.ts";
 
 /** The cgroup that this process moves into when it has to leave the one in which runs are made. */
 export const callerCgroup = "belljar-caller";
+
+/** The slice of a user's manager of systemd in which it makes scopes for runs: the one that is meant for programs. */
+export const scopeSlice = "app.slice";
 
 export interface CgroupSurvey {
   /** What a run would find, with everything done that `prepareCgroup` does. */
@@ -49,11 +53,30 @@ export interface CgroupSurveyOptions {
   readonly wanted?: readonly string[];
 }
 
+/**
+ * What a scope of its own would give each run. From a login on a server there is nothing else: the session's cgroup is root's, and only the
+ * manager can have a process moved out of it.
+ */
+function surveyScopes(
+  files: HostFiles,
+  { mounts, uid, wanted }: { readonly mounts: readonly Mount[]; readonly uid: number; readonly wanted: readonly string[] },
+): (Pick<CgroupSurvey, "refusals"> & { readonly facts: Extract<CgroupFacts, { readonly kind: "cgroup2" }> }) | null {
+  const manager = findUserManager(files, { mounts, uid });
+  if (manager === null) return null;
+  const controllers = wanted.filter((name) => manager.controllers.includes(name));
+  const missing = wanted.filter((name) => !controllers.includes(name));
+  const why = refuseFor(missing)(manager.dir, `was not given ${missing.join(", ")} from above`, "cgroup2-controllers");
+  return {
+    facts: { kind: "cgroup2", parent: `${manager.dir}/${scopeSlice}`, controllers, scope: true },
+    refusals: missing.length === 0 ? [] : [why],
+  };
+}
+
 const allControllers = ["memory", "pids", "cpu", "cpuset"];
 
 /**
  * Where a per-run cgroup may be made for this very process. Reads only; nothing is moved or enabled.
- * v2 where it has the memory controller, else v1 where any hierarchy is ours, else v2 for what it does give (counting CPU
+ * v2 where it has the memory controller (by a scope for each run only where that gives more), else v1 where any hierarchy is ours, else v2 for what it does give (counting CPU
  * time, killing), else none with the reason.
  */
 export function surveyCgroups({ files, uid, pid, config = {}, wanted = allControllers }: CgroupSurveyOptions): CgroupSurvey {
@@ -71,7 +94,10 @@ export function surveyCgroups({ files, uid, pid, config = {}, wanted = allContro
     controllers: [...enabled, ...toEnable],
   });
   const { place } = second;
-  if (place !== null && [...place.enabled, ...place.toEnable].includes("memory")) {
+  const given = place === null ? [] : [...place.enabled, ...place.toEnable];
+  const scopes = use === "cgroup1" || config.parent !== undefined ? null : surveyScopes(files, { mounts, uid, wanted });
+  if (scopes?.facts.controllers.includes("memory") && worthOf(scopes.facts.controllers) > worthOf(given)) return { ...scopes, place: null };
+  if (place !== null && given.includes("memory")) {
     return { facts: ofPlace(place), place, refusals: second.refusals };
   }
   const first =
@@ -83,7 +109,9 @@ export function surveyCgroups({ files, uid, pid, config = {}, wanted = allContro
   // In a hybrid layout v1 has the controllers, and nothing could be done about v2.
   const hybrid =
     use === "auto" && config.parent === undefined && mounts.some((one) => one.fsType === "cgroup" && one.superOptions.includes("memory"));
-  const refusals = [...(hybrid ? [] : second.refusals), ...first.refusals];
+  // A manager that could make scopes is nearer to a cgroup than a session that is root's.
+  const above = place === null && scopes !== null ? scopes.refusals : second.refusals;
+  const refusals = [...(hybrid ? [] : above), ...first.refusals];
   if (place !== null) return { facts: ofPlace(place), place, refusals };
   return { facts: noneBecause(refusals), place: null, refusals };
 }

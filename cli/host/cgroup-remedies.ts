@@ -3,13 +3,8 @@ import { type CauseContext, type CheckedCause, memoryControllerOff } from "./cau
 import type { CgroupRefusal } from "./cgroup-v2.ts";
 import { parseMountInfo } from "./mountinfo.ts";
 
-/** Whether this user has a manager of systemd to ask for a scope: its private socket, which `systemd-run --user` speaks to. */
-export function hasUserManager({ files, environment }: CauseContext): boolean {
-  const runtime = environment["XDG_RUNTIME_DIR"];
-  return files.stat("/run/systemd/system") !== null && runtime !== undefined && files.stat(`${runtime}/systemd/private`) !== null;
-}
-
-const scope = "systemd-run --user --scope -p Delegate=yes belljar run …";
+/** What starts a command in a scope of its own that it may divide. */
+export const scopeCommand = "systemd-run --user --scope -p Delegate=yes";
 const delegateAll =
   "sudo mkdir -p /etc/systemd/system/user@.service.d && printf '[Service]\\nDelegate=cpu cpuset io memory pids\\n' | " +
   "sudo tee /etc/systemd/system/user@.service.d/belljar.conf && sudo systemctl daemon-reload, then log in again";
@@ -20,7 +15,6 @@ const plus = (controllers: readonly string[]): string => controllers.map((name) 
 
 /** A subtree of the user's, with the caller in a leaf of it. */
 function delegation({ controllers }: CgroupRefusal, context: CauseContext): string {
-  if (hasUserManager(context)) return scope;
   const { uid, userName } = context;
   const root = unifiedMount(context);
   const folder = `${root}/belljar-${uid}`;
@@ -76,9 +70,7 @@ export function cgroupRemedy(refusal: CgroupRefusal, all: readonly CgroupRefusal
     case "cgroup2-processes":
       return {
         cause,
-        remedy: hasUserManager(context)
-          ? scope
-          : `start belljar in a cgroup of its own beneath '${refusal.path}', so that this one holds no processes`,
+        remedy: `start belljar in a cgroup of its own beneath '${refusal.path}', so that this one holds no processes`,
       };
     case "cgroup-config":
       return { cause, remedy: "correct or remove the cgroup settings in the configuration of belljar" };

@@ -39,7 +39,8 @@ export interface Cgroup2Survey {
 const worth: Readonly<Record<string, number>> = { memory: 8, pids: 4, cpu: 2, cpuset: 1 };
 
 const words = (text: string | null): readonly string[] => (text ?? "").split(/\s+/).filter((word) => word !== "");
-const value = (controllers: readonly string[]): number => controllers.reduce((sum, name) => sum + (worth[name] ?? 0), 0);
+/** Of two places the one whose controllers are worth more is taken. */
+export const worthOf = (controllers: readonly string[]): number => controllers.reduce((sum, name) => sum + (worth[name] ?? 0), 0);
 
 type Candidate = Cgroup2Place | CgroupRefusal;
 
@@ -55,7 +56,7 @@ export interface Cgroup2Where {
 }
 
 type Refuse = (path: string | null, reason: string, remedy: CgroupRefusal["remedy"], controllers?: readonly string[]) => CgroupRefusal;
-const refuseFor =
+export const refuseFor =
   (wanted: readonly string[]): Refuse =>
   (path, reason, remedy, controllers = wanted) => ({ version: 2, controllers, path, reason, remedy });
 
@@ -113,7 +114,7 @@ function shortcomings(files: HostFiles, place: Cgroup2Place, wanted: readonly st
  * or service below it are meant for us. Leaving the own cgroup is next to last: nothing can be put there afterwards.
  */
 const rank = ({ parent, enabled, toEnable, moveSelf }: Cgroup2Place): number =>
-  4 * value([...enabled, ...toEnable]) + (parent.endsWith(".slice") ? 0 : 2) + (moveSelf ? 0 : 1);
+  4 * worthOf([...enabled, ...toEnable]) + (parent.endsWith(".slice") ? 0 : 2) + (moveSelf ? 0 : 1);
 
 /** Looks from the cgroup of this process upwards for the nearest directory that serves best. Reads only. */
 export function surveyCgroup2(files: HostFiles, { mounts, ownPath, pid, wanted, configured }: Cgroup2Where): Cgroup2Survey {

@@ -1,3 +1,4 @@
+import type { CgroupFacts } from "../../policy/compile/types.ts";
 import type { StepName } from "../../policy/wire/wire.gen.ts";
 import {
   appArmorRestriction,
@@ -13,7 +14,7 @@ import {
   noSubordinateIds,
 } from "./causes.ts";
 import type { CgroupSurvey } from "./cgroup-delegation.ts";
-import { cgroupRemedy } from "./cgroup-remedies.ts";
+import { cgroupRemedy, scopeCommand } from "./cgroup-remedies.ts";
 import type { ProbeAnswers } from "./doctor-probe.ts";
 import { readNumber } from "./host-files.ts";
 import { errnoName, findRemedy } from "./remedies.ts";
@@ -153,11 +154,23 @@ function ids({ context }: DiagnosisInput): readonly Row[] {
   return [ok(name, `${sum(uids)} uids, ${sum(gids)} gids (user.mode subordinate works)`)];
 }
 
+function cgroup2({ parent, controllers, scope }: Extract<CgroupFacts, { readonly kind: "cgroup2" }>): readonly Row[] {
+  const given = controllers.join(" ") || "no controllers, only CPU time and killing";
+  if (scope !== true) return [ok("cgroup v2", `${parent}: ${given}`)];
+  return [
+    ok("cgroup v2", `a scope for each run, made by the user's manager of systemd in ${parent}: ${given}`),
+    note(
+      "scopes",
+      "each takes its time; runs within one scope of a session's do without them",
+      `start a shell in one: ${scopeCommand} $SHELL`,
+    ),
+  ];
+}
+
 function cgroups({ survey, cgroupFailures, context }: DiagnosisInput): readonly Row[] {
   const { facts, refusals } = survey;
   const rows: Row[] = [];
-  if (facts.kind === "cgroup2")
-    rows.push(ok("cgroup v2", `${facts.parent}: ${facts.controllers.join(" ") || "no controllers, only CPU time and killing"}`));
+  if (facts.kind === "cgroup2") rows.push(...cgroup2(facts));
   if (facts.kind === "cgroup1")
     for (const { parent, controllers } of facts.hierarchies) rows.push(ok(`cgroup v1 ${controllers.join(",")}`, parent));
   for (const failure of cgroupFailures)

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { BelljarError } from "../../policy/errors.ts";
+import type { Scope } from "../host/systemd-scope.ts";
 import { quoted } from "../output/terminal.ts";
 import { reasonOf } from "./files.ts";
 import { messageReader } from "./framing.ts";
@@ -24,6 +25,8 @@ export interface LaunchOptions {
   readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];
   /** In a session of its own: signals of the caller's terminal do not reach it. */
   readonly detached: boolean;
+  /** Made with the launcher in it before it gets its plan; null where the plan's cgroups need none. */
+  readonly scope: Scope | null;
 }
 
 export interface LaunchOutcome {
@@ -61,9 +64,25 @@ function startError(path: string, cause: unknown): BelljarError {
   });
 }
 
+/** A launcher that was killed meanwhile has no scope; its end is told as any other. */
+async function enter(
+  scope: Scope,
+  { pid, control, outcome }: { readonly pid: number; readonly control: Socket; readonly outcome: Promise<LaunchOutcome> },
+): Promise<void> {
+  const { enterScope } = await import("../host/systemd-scope.ts");
+  try {
+    await enterScope(scope, pid);
+  } catch (error) {
+    control.destroy();
+    const { signal } = await outcome;
+    if (signal === null) throw error;
+  }
+}
+
 /**
  * Starts the launcher and hands it both parts of a plan over descriptor 3, a stream socket that is also the lifeline.
- * The launcher gets an empty environment and no other descriptor. Throws BelljarError `launcher-failed` when it cannot start.
+ * The launcher gets an empty environment and no other descriptor. Throws BelljarError `launcher-failed` when it cannot start,
+ * `limit-unenforceable` when it cannot get its scope.
  */
 export async function launch(options: LaunchOptions): Promise<Launch> {
   const child = spawn(options.launcher, ["run"], {
@@ -105,6 +124,7 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   // A launcher that is gone breaks the socket; its exit says all there is to say.
   control.on("error", () => undefined);
   child.on("error", () => undefined);
+  if (options.scope !== null) await enter(options.scope, { pid: child.pid, control, outcome });
   control.write(options.sandbox);
   control.write(options.exec);
   return {

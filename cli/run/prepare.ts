@@ -1,5 +1,5 @@
 import { posix } from "node:path";
-import { compilePlan } from "../../policy/compile/index.ts";
+import { compilePlan, scopeUnit } from "../../policy/compile/index.ts";
 import { isLayered } from "../../policy/compile/rootfs.ts";
 import type { HostFacts, ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
@@ -10,6 +10,7 @@ import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
 import type { Config } from "../host/config.ts";
 import { probeHostFacts } from "../host/facts.ts";
 import type { ScratchFolder } from "../host/scratch-folder.ts";
+import type { Scope } from "../host/systemd-scope.ts";
 import { maxCaptureBytes } from "./capture.ts";
 import { resolveCommand } from "./command.ts";
 import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
@@ -28,6 +29,8 @@ export interface PreparedRun {
   /** Whether the command may be a file of the caller's. */
   readonly hostScripts: boolean;
   readonly plan: LaunchPlan;
+  /** What the user's manager of systemd has to make before the plan can be carried out. */
+  readonly scope: Scope | null;
   /** The host file that is run, where there is one. */
   readonly scriptPath: string | null;
   /** Files that the profile was read from. */
@@ -147,6 +150,12 @@ async function withImage(
   return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, provenance });
 }
 
+function scopeOf({ sandbox }: LaunchPlan, { cgroup }: HostFacts): Scope | null {
+  const [hierarchy] = sandbox.cgroups;
+  if (cgroup.kind !== "cgroup2" || cgroup.scope !== true || hierarchy === undefined) return null;
+  return { unit: scopeUnit(sandbox.runId), path: hierarchy.parent };
+}
+
 async function scratchFolder(environment: PrepareContext["environment"], host: HostFacts): Promise<ScratchFolder> {
   const { makeScratchFolder } = await import("../host/scratch-folder.ts");
   return makeScratchFolder(environment, host);
@@ -194,6 +203,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       command: input.script === null ? input.command : [input.script, ...input.command],
       hostScripts: input.hostScripts,
       plan,
+      scope: scopeOf(plan, facts),
       image: layered?.facts.image?.name ?? null,
       scriptPath: request.script?.hostPath ?? null,
       profileFiles: resolved.files,

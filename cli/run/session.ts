@@ -112,6 +112,7 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
     exec: prepared.execBytes,
     targets: options.targets,
     detached: !options.onSignals,
+    scope: prepared.scope,
   });
   const cancelling = cancelOn(run, options, { early: early(), stopMs: Number(prepared.plan.exec.stopMs) });
   const [stdout, stderr] = [collect(run.stdout, prepared.captureBytes), collect(run.stderr, prepared.captureBytes)];

@@ -19,7 +19,11 @@ function wantedControllers(version: 1 | 2, limits: ResolvedLimits): readonly str
   return wanted;
 }
 
+/** The scope in which a run makes its cgroup, where the user's manager of systemd makes one for each. */
+export const scopeUnit = (runId: string): string => `${runId}.scope`;
+
 interface CgroupInput {
+  readonly runId: string;
   readonly facts: CgroupFacts;
   readonly limits: ResolvedLimits;
   readonly programIsCaller: boolean;
@@ -29,12 +33,13 @@ interface CgroupInput {
  * Version 1 lets an ordinary user move only tasks of that same user into a cgroup (kernel/cgroup/cgroup-v1.c,
  * __cgroup1_procs_write); version 2 asks for rights on the files alone. So a program under a subordinate id gets none of version 1.
  */
-export function planCgroups({ facts, limits, programIsCaller }: CgroupInput): CgroupPlan {
+export function planCgroups({ runId, facts, limits, programIsCaller }: CgroupInput): CgroupPlan {
   if (facts.kind === "none" || (facts.kind === "cgroup1" && !programIsCaller)) return { version: null, hierarchies: [] };
   if (facts.kind === "cgroup2") {
     const wanted = wantedControllers(2, limits);
     const controllers = wanted.filter((name) => facts.controllers.includes(name));
-    return { version: 2, hierarchies: [{ version: 2, parent: facts.parent, controllers: controllers.join(" ") }] };
+    const parent = facts.scope === true ? `${facts.parent}/${scopeUnit(runId)}` : facts.parent;
+    return { version: 2, hierarchies: [{ version: 2, parent, controllers: controllers.join(" ") }] };
   }
   const wanted = wantedControllers(1, limits);
   const used = facts.hierarchies.filter(({ controllers }) => controllers.some((name) => wanted.includes(name)));

@@ -10,6 +10,7 @@ import { checkRequired, chooseMechanisms, limitWarnings, type Mechanisms } from 
 import { compileSandbox } from "./sandbox.ts";
 import type { CompileWarning, HostFacts, LaunchPlan, RunRequest } from "./types.ts";
 
+export { scopeUnit } from "./cgroup.ts";
 export { writableVolumes } from "./mounts.ts";
 export { workPath } from "./paths.ts";
 
@@ -36,7 +37,7 @@ export function compilePlan({ policy: asked, facts, request, filters }: CompileI
   const ids = compileIds({ policy: asked, facts, request });
   const applied = applyLimits({ policy: asked, facts, initCounts: ids.initUid === ids.programUid });
   const policy = { ...asked, limits: applied.limits };
-  const cgroups = planCgroups({ facts: facts.cgroup, limits: policy.limits, programIsCaller: ids.programIsCaller });
+  const cgroups = planCgroups({ runId: request.runId, facts: facts.cgroup, limits: policy.limits, programIsCaller: ids.programIsCaller });
   const mechanisms = chooseMechanisms({ policy, facts, cgroups });
   checkRequired({ policy, facts, cgroups }, mechanisms);
   const audit = filters.audit ?? null;

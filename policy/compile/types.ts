@@ -12,7 +12,13 @@ export interface IdRange {
 /** Where a per-run cgroup may be made, as found for the calling process. */
 export type CgroupFacts =
   | { readonly kind: "none"; readonly reason: string }
-  | { readonly kind: "cgroup2"; readonly parent: string; readonly controllers: readonly string[] }
+  | {
+      readonly kind: "cgroup2";
+      readonly parent: string;
+      readonly controllers: readonly string[];
+      /** `parent` is a slice of the user's manager of systemd, which makes a scope in it for each run. */
+      readonly scope?: true;
+    }
   | {
       readonly kind: "cgroup1";
       readonly hierarchies: readonly { readonly parent: string; readonly controllers: readonly string[]; readonly swap: boolean }[];

@@ -98,7 +98,14 @@ test("captured output is bounded, exactly", async () => {
 
 describe("a launcher", () => {
   const start = (launcher: string) =>
-    launch({ launcher, sandbox: new Uint8Array(8), exec: new Uint8Array(8), targets: ["ignore", "pipe", "ignore"], detached: true });
+    launch({
+      launcher,
+      sandbox: new Uint8Array(8),
+      exec: new Uint8Array(8),
+      targets: ["ignore", "pipe", "ignore"],
+      detached: true,
+      scope: null,
+    });
   const script = (text: string) => {
     writeFileSync(at("launcher"), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
     return at("launcher");

@@ -76,6 +76,12 @@ describe("mechanisms", () => {
     expect(mechanisms({ ...none, policy: { user: { ...user, uid: 0 } } })).toMatchObject({ memory: "cgroup1" });
     expect(mechanisms({ policy: { user }, facts: { subordinate, cgroup: cgroup2 } })).toMatchObject({ memory: "cgroup2" });
   });
+  test("in a scope of the run's own, which is named as the run is", () => {
+    const { plan } = compile({ facts: { cgroup: { ...cgroup2, scope: true } } });
+    expect(plan.sandbox.cgroups).toEqual([
+      { version: 2, parent: `${cgroup2.parent}/${plan.sandbox.runId}.scope`, controllers: "memory pids" },
+    ]);
+  });
   test("without a cgroup: the perf clock, else a backstop for each process", () => {
     expect(mechanisms({})).toEqual({ ...always, cpuTime: "perf", memory: "supervisor", processes: "rlimit" });
     expect(mechanisms({ facts: { perfClock: false } })).toMatchObject({ cpuTime: "rlimit" });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseOwnCgroups, prepareCgroup, surveyCgroups } from "../../../cli/host/cgroup-delegation.ts";
+import { type CgroupSurveyOptions, parseOwnCgroups, prepareCgroup, surveyCgroups } from "../../../cli/host/cgroup-delegation.ts";
 import { parseMountInfo, pathThroughMount } from "../../../cli/host/mountinfo.ts";
 import { fakeHost, readOnlyFor } from "./tree.ts";
 
@@ -60,6 +60,70 @@ describe("surveyCgroups", () => {
       reason: expect.stringContaining("none is mounted here"),
     });
   });
+});
+
+describe("scopes of a user's manager of systemd", () => {
+  const mount = "/sys/fs/cgroup";
+  const manager = `${mount}/user.slice/user-7.slice/user@7.service`;
+  const session = `${mount}/user.slice/user-7.slice/session-3.scope`;
+  const group = (path: string, controllers: string, procs = "") => ({
+    [`${path}/cgroup.controllers`]: controllers,
+    [`${path}/cgroup.subtree_control`]: controllers,
+    [`${path}/cgroup.procs`]: procs,
+    [`${path}/cgroup.type`]: "domain",
+  });
+  const login = {
+    "/proc/self/mountinfo": `30 24 0:26 / ${mount} rw - cgroup2 cgroup2 rw\n`,
+    "/proc/self/cgroup": "0::/user.slice/user-7.slice/session-3.scope\n",
+    ...group(session, "memory pids", "1\n"),
+    ...group(manager, "memory pids"),
+    [`${manager}/init.scope/cgroup.procs`]: "812\n",
+    "/run/user/7/systemd/private": "",
+  };
+  const survey = (tree: Record<string, string>, options: Partial<CgroupSurveyOptions> = {}) => {
+    const files = readOnlyFor(fakeHost({ ...login, ...tree }).files, (path) => (path.startsWith(manager) ? null : "EACCES"));
+    return surveyCgroups({ files, uid: 7, pid: 1, wanted: ["memory", "pids"], ...options });
+  };
+
+  test("a login has nothing else: one for each run", () => {
+    expect(survey({})).toEqual({
+      facts: { kind: "cgroup2", parent: `${manager}/app.slice`, controllers: ["memory", "pids"], scope: true },
+      place: null,
+      refusals: [],
+    });
+  });
+
+  test("what the manager was not given is told", () => {
+    expect(survey({}, { wanted: ["memory", "cpu"] })).toMatchObject({
+      facts: { controllers: ["memory"], scope: true },
+      refusals: [{ path: manager, controllers: ["cpu"], remedy: "cgroup2-controllers" }],
+    });
+  });
+
+  test("without the memory controller it is none, and the refusal is the manager's", () => {
+    expect(survey({ [`${manager}/cgroup.controllers`]: "pids" })).toMatchObject({
+      facts: { kind: "none", reason: expect.stringContaining("was not given memory from above") },
+      refusals: [{ path: manager, controllers: ["memory"], remedy: "cgroup2-controllers" }],
+    });
+  });
+
+  test("a shell within a unit of the manager's needs none", () => {
+    const tree = {
+      "/proc/self/cgroup": "0::/user.slice/user-7.slice/user@7.service/app.slice/terminal.scope\n",
+      ...group(`${manager}/app.slice`, "memory pids"),
+      ...group(`${manager}/app.slice/terminal.scope`, "memory pids", "1\n2\n"),
+      [`${manager}/app.slice/terminal.scope/cgroup.subtree_control`]: "",
+    };
+    expect(survey(tree).facts).toEqual({ kind: "cgroup2", parent: manager, controllers: ["memory", "pids"] });
+  });
+
+  test.each([
+    ["a manager that this pid namespace does not show", { [`${manager}/init.scope/cgroup.procs`]: "0\n0\n" }, {}],
+    ["no manager", { [`${manager}/init.scope/cgroup.procs`]: "" }, {}],
+    ["a configured parent", {}, { config: { parent: session } }],
+    ["cgroup1 by configuration", {}, { config: { use: "cgroup1" } }],
+    ["none by configuration", {}, { config: { use: "none" } }],
+  ] as const)("%s: none", (_name, tree, options) => expect(survey(tree, options).facts.kind).toBe("none"));
 });
 
 test("prepareCgroup reports only what the kernel shows afterwards", () => {

@@ -127,6 +127,15 @@ describe("diagnose", () => {
     });
   });
 
+  test("a scope for each run, and how to do without", () => {
+    const facts = { kind: "cgroup2", parent: "/m/app.slice", controllers: ["memory", "pids"], scope: true } as const;
+    const rows = diagnose(input(good, {}, { survey: { facts, place: null, refusals: [] } })).filter((check) => check.group === "cgroups");
+    expect(rows).toMatchObject([
+      { name: "cgroup v2", status: "ok", detail: expect.stringMatching(/a scope for each run.* in \/m\/app.slice: memory pids$/) },
+      { name: "scopes", status: "note", remedy: expect.stringContaining("systemd-run --user --scope -p Delegate=yes") },
+    ]);
+  });
+
   test("one row for all hierarchies that one command opens", () => {
     const refusals = ["memory", "pids"].map((name) => ({
       version: 1 as const,
