@@ -26,6 +26,7 @@ function checkPlatform() {
 
 const searchPath = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 const command = (name) => () => searchPath.some((dir) => existsSync(join(dir, name)));
+const onlyOnDebian = (name) => () => command(name)() || !command("apt-get")();
 /** True when one of the patterns names a file; `*` stands for one directory level. */
 const file =
   (...patterns) =>
@@ -133,7 +134,14 @@ const needs = {
     { what: "runuser", there: command("runuser"), apt: "util-linux", dnf: "util-linux", apk: "runuser", pacman: "util-linux" },
     { what: "Go", there: file("/usr/bin/go"), apt: "golang-go", dnf: "golang", apk: "go", pacman: "go" },
   ],
-  bench: [{ what: "bubblewrap", there: command("bwrap"), apt: "bubblewrap", dnf: "bubblewrap", apk: "bubblewrap", pacman: "bubblewrap" }],
+  // Elsewhere than on Debian there are no packages of some, and the benchmarks leave out the group that needs them.
+  bench: [
+    { what: "bubblewrap", there: command("bwrap"), apt: "bubblewrap", dnf: "bubblewrap", apk: "bubblewrap", pacman: "bubblewrap" },
+    { what: "skopeo", there: command("skopeo"), apt: "skopeo", dnf: "skopeo", apk: "skopeo", pacman: "skopeo" },
+    { what: "umoci", there: onlyOnDebian("umoci"), apt: "umoci", dnf: null, apk: null, pacman: null },
+    { what: "mmdebstrap", there: onlyOnDebian("mmdebstrap"), apt: "mmdebstrap", dnf: null, apk: null, pacman: null },
+    { what: "a registry", there: onlyOnDebian("docker-registry"), apt: "docker-registry", dnf: null, apk: null, pacman: null },
+  ],
 };
 
 const managers = {
