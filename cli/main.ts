@@ -30,6 +30,10 @@ async function dispatch({ word, rest }: CommandLine): Promise<number> {
   checkArgumentBytes(rest);
   // The one command whose start-up time is part of what it is for: nothing that others need is loaded.
   if (word === "run" && !helpWanted(rest)) return runCommand(rest);
+  if (word === "learn") {
+    const { learnCommand, learnHelpWanted } = await import("./commands/learn.ts");
+    if (!learnHelpWanted(rest)) return learnCommand(rest);
+  }
   const { otherCommand } = await import("./commands/cli.ts");
   return otherCommand(word, rest);
 }

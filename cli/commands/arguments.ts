@@ -21,14 +21,17 @@ export interface GivenArguments {
 const reading = "reading options";
 const limitOptions: ReadonlySet<string> = new Set(limitNames.map(limitOption));
 
-function unknownOption(name: string, options: readonly OptionSpec[]): BelljarError {
+function unknownOption(
+  name: string,
+  { options, command }: { readonly options: readonly OptionSpec[]; readonly command: string },
+): BelljarError {
   const names = options.map((option) => option.name);
   // Most often a name was cut short: --mem.
   const extended = names.filter((known) => name.length > 2 && known.startsWith(name));
   const written = name.length === 1 ? `-${name}` : `--${name}`;
   const guess = name.length === 1 ? null : extended.length === 1 ? extended[0] : nearestName(name, names);
   const hint = !guess
-    ? "`belljar run --help` lists the options; the program's own options follow behind `--`"
+    ? `\`belljar ${command} --help\` lists the options; the program's own options follow behind \`--\``
     : `did you mean '--${guess}'?`;
   return new BelljarError("usage", `${reading}: ${quoted(written)}: unknown option`, { hint });
 }
@@ -49,14 +52,14 @@ function tokensOf(args: readonly string[], options: readonly OptionSpec[]) {
  * A plain reader because every run pays for it: the help and completion of the same table come from yargs.
  * Throws BelljarError `usage` for an unknown option, a missing value, and a value for a switch.
  */
-export function readArguments(args: readonly string[], options: readonly OptionSpec[]): GivenArguments {
+export function readArguments(args: readonly string[], options: readonly OptionSpec[], { command = "run" } = {}): GivenArguments {
   const byName = new Map(options.map((option) => [option.name, option]));
   const given: GivenOption[] = [];
   for (const token of tokensOf(args, options)) {
     if (token.kind === "positional") return { options: given, command: args.slice(token.index) };
     if (token.kind === "option-terminator") return { options: given, command: args.slice(token.index + 1) };
     const option = byName.get(token.name);
-    if (option === undefined) throw unknownOption(token.name, options);
+    if (option === undefined) throw unknownOption(token.name, { options, command });
     if (option.value === undefined && token.value !== undefined) {
       throw new BelljarError("usage", `${reading}: ${quoted(token.rawName)}: takes no value`);
     }
@@ -76,9 +79,9 @@ export function optionsOf(args: readonly string[], options: readonly OptionSpec[
   return names;
 }
 
-/** Whether `run` is asked for its help and nothing else. A switch with a value (`--help=no`) is left to be refused. */
-export function helpWanted(args: readonly string[]): boolean {
-  for (const token of tokensOf(args, runOptions)) {
+/** Whether a command is asked for its help and nothing else. A switch with a value (`--help=no`) is left to be refused. */
+export function helpWanted(args: readonly string[], options: readonly OptionSpec[] = runOptions): boolean {
+  for (const token of tokensOf(args, options)) {
     if (token.kind !== "option") return false;
     if (token.name === "help" && token.value === undefined) return true;
   }

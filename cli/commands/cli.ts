@@ -5,22 +5,18 @@ import { writeStdout } from "../output/streams.ts";
 import { printable, quoted } from "../output/terminal.ts";
 import { userProfileNames } from "../run/profiles.ts";
 import { imageCommands, imageWords, pullCommands } from "./image.ts";
+import { learnEpilogue, learnExamples, learnOptions, learnUsage } from "./learn-options.ts";
 import { profileCommands } from "./profile.ts";
-import { runExamples, runOptions } from "./run-options.ts";
+import { type OptionSpec, runExamples, runOptions } from "./run-options.ts";
 import { version } from "./version.ts";
-
-/** Announced in the design and not there yet: named, so that nobody searches for a misspelling. */
-const notYet: Readonly<Record<string, string>> = {
-  learn: "learning a profile from a run is not supported yet",
-};
 
 const widest = 110;
 
 /** Sets the exit status of a command; what each handler ends with. */
 export type Finish = (status: number) => void;
 
-function runHelp(command: Argv): Argv {
-  for (const option of runOptions) {
+function withOptions(command: Argv, options: readonly OptionSpec[]): Argv {
+  for (const option of options) {
     if (option.name === "help") continue;
     // Without a type: help then shows what the value is called, and no type beside it. Values are never read from here.
     command.option(option.name, {
@@ -29,6 +25,11 @@ function runHelp(command: Argv): Argv {
       describe: option.value === undefined ? option.describe : `${option.value}: ${option.describe}`,
     });
   }
+  return command;
+}
+
+function runHelp(command: Argv): Argv {
+  withOptions(command, runOptions);
   for (const [line, what] of runExamples) command.example(line, what);
   return command
     .usage(
@@ -40,7 +41,13 @@ function runHelp(command: Argv): Argv {
     );
 }
 
-const commands = ["run", "image", "pull", "profile", "doctor", "gc", "completion"] as const;
+const commands = ["run", "learn", "image", "pull", "profile", "doctor", "gc", "completion"] as const;
+function learnHelp(command: Argv): Argv {
+  withOptions(command, learnOptions);
+  for (const [line, what] of learnExamples) command.example(line, what);
+  return command.usage(learnUsage).epilogue(learnEpilogue);
+}
+
 const profileWords = ["ls", "show", "check", "explain", "diff", "compile", "json", "resolved", "syscall", "set", "dump"];
 const answers: readonly string[] = ["--help", "--version"];
 
@@ -66,8 +73,6 @@ function usageError(message: string, word: string): BelljarError {
 }
 
 function checkCommand(word: string, rest: readonly string[]): void {
-  const reason = notYet[word];
-  if (reason !== undefined) throw new BelljarError("not-supported", `${word}: ${reason}`);
   if (word === "" && rest[0] !== undefined && rest[0] !== "--")
     throw new BelljarError("usage", `reading options: ${quoted(rest[0])}: no command given`, {
       hint: `options follow a command (${commands.join(", ")}): belljar run [OPTIONS] -- COMMAND`,
@@ -157,7 +162,7 @@ function chooseShell(rest: readonly string[]): void {
 /** What yargs is given: never a line on which it could find nothing to do. */
 function argumentsFor(word: string, rest: readonly string[]): readonly string[] {
   if (answers.includes(word)) return [word];
-  if (word === "run") return ["run", "--help"]; // everything else of `run` has another reader
+  if (word === "run" || word === "learn") return [word, "--help"]; // everything else of theirs has another reader
   if (word !== "completion") return [word, ...rest];
   chooseShell(rest);
   return rest[0]?.startsWith("-") ? [word, ...rest] : [word];
@@ -189,6 +194,7 @@ export async function otherCommand(word: string, rest: readonly string[]): Promi
       .locale("en")
       .usage("belljar COMMAND [OPTIONS]\n\nRuns code that nobody trusts, as an ordinary user, under a profile, and tells what happened.")
       .command("run", "run a program in a sandbox", runHelp)
+      .command("learn", "write the smallest profile that a program runs under", learnHelp)
       .command("image", "get, load, save, list, name and remove images", (y) => imageCommands(y, finish)),
     finish,
   )

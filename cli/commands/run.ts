@@ -20,13 +20,13 @@ import { runOptions } from "./run-options.ts";
 const ownFailure = 125;
 
 /** Root's own configuration names the account to become; the account's configuration is read as the account. */
-function configAs(runAs: string | null) {
+export function configAs(runAs: string | null) {
   const config = loadConfig();
   const account = becomeOrdinary({ runAs: runAs ?? undefined, configured: config.runAs });
   return account === null ? config : loadConfig();
 }
 
-function checkTerminal(wanted: boolean): void {
+export function checkTerminal(wanted: boolean): void {
   if (wanted && !(isatty(0) && isatty(1))) {
     throw new BelljarError("usage", "reading options: '--tty': stdin and stdout must be a terminal", {
       hint: "leave out -t where streams are pipes or files",
@@ -41,7 +41,7 @@ function exitStatus({ report, signal }: SessionResult): number {
 }
 
 /** Every host file that a run reads or writes, each for one use. */
-function checkHostFiles(given: Presentation, { plan, scriptPath, profileFiles }: PreparedRun): void {
+export function checkHostFiles(given: Presentation, { plan, scriptPath, profileFiles }: PreparedRun): void {
   const named = (use: string, path: string | null): readonly NamedPath[] => (path === null ? [] : [{ use, path }]);
   refuseSharedFiles(
     [
@@ -72,6 +72,12 @@ async function runPrepared(prepared: PreparedRun, { input, presentation }: Given
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
+  // A program that copes says so by its end.
+  const denials = result.report.verdict === "ok" && !presentation.verbose ? [] : (result.report.denials ?? []);
+  if (denials.length > 0 && !presentation.quiet) {
+    const { deniedText } = await import("../output/denied.ts");
+    writeStderr(deniedText(denials, paint));
+  }
   if (!presentation.quiet || result.report.verdict === "ok") writeStderr(outputsText(result.report, paint));
   return result;
 }

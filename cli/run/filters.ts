@@ -2,7 +2,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
-import type { AuditArgument, AuditFilters, AuditSlot } from "../../policy/seccomp/audit-types.ts";
+import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "../../policy/seccomp/audit-types.ts";
 import type { FilterInput } from "../../policy/seccomp/rules.ts";
 import { cacheHome } from "../host/cache-home.ts";
 import { readCached, writeCached } from "./filter-cache.ts";
@@ -24,6 +24,8 @@ export interface FilterOptions {
   /** The key, where somebody knows it already for the same input. */
   readonly knownKey?: string | null;
   readonly folder?: string | null;
+  /** What is heard whatever the profile says; else denied calls where the profile asks for it. */
+  readonly purpose?: AuditPurpose | undefined;
 }
 
 /** Raised whenever the audit filters of an unchanged profile change, or the form of what is kept. */
@@ -85,7 +87,7 @@ function unpack(packed: Uint8Array): KeptFilters | null {
   return { base, profile, digest, audit: { base: auditBase, profile: auditProfile, slots: words.slots, arguments: kept } };
 }
 
-async function keyOf(input: FilterInput, wanted: "audit" | null): Promise<string> {
+async function keyOf(input: FilterInput, wanted: AuditPurpose | null): Promise<string> {
   const { filterKey } = await import("../../policy/seccomp/key.ts");
   return filterKey(input, `${wanted} ${keptVersion}`);
 }
@@ -95,9 +97,9 @@ async function keyOf(input: FilterInput, wanted: "audit" | null): Promise<string
  * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
  */
 export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions): Promise<Filters> {
-  const { arch, folder = filterFolder() } = options;
+  const { arch, purpose, folder = filterFolder() } = options;
   const input = filterInputOf(policy, arch);
-  const wanted = policy.seccomp.audit ? "audit" : null;
+  const wanted = purpose ?? (policy.seccomp.audit ? "audit" : null);
   const key = folder === null ? null : (options.knownKey ?? (await keyOf(input, wanted)));
   const cached = folder === null || key === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);

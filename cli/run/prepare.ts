@@ -4,6 +4,7 @@ import { isLayered } from "../../policy/compile/rootfs.ts";
 import type { HostFacts, ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
+import type { AuditPurpose } from "../../policy/seccomp/audit-types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
@@ -61,6 +62,8 @@ export interface PrepareContext {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Names the run's cgroup; one of its own unless given, as a plan that is only shown needs. */
   readonly runId?: string;
+  /** Which calls are heard, whatever the profile says. */
+  readonly purpose?: AuditPurpose;
 }
 
 /** Where `--out-max` and the disk limit say nothing. */
@@ -173,7 +176,7 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   const asked = withCaptureLimit(resolved.policy, input.capture);
   const wish = requestOf(input, asked, context);
   checkMounts(asked);
-  const { config, environment, progress, signal } = context;
+  const { config, environment, progress, signal, purpose } = context;
   const host = probeHostFacts({ policy: asked, config, environment });
   // Most runs need neither of the two, and none of their code.
   const scratch = asked.scratch.storage === "disk" ? await scratchFolder(environment, host) : null;
@@ -194,9 +197,9 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
       layeredRootfs: layered?.facts ?? null,
       diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
     };
-    // An image changes nothing that filters depend on.
-    const filters = await filtersFor(policy, { arch: facts.arch, knownKey: resolved.filterKey });
-    if (filters.key !== null) keep(filters.key);
+    // An image changes nothing that filters depend on. What is heard on purpose is another filter than the profile's own.
+    const filters = await filtersFor(policy, { arch: facts.arch, purpose, knownKey: purpose === undefined ? resolved.filterKey : null });
+    if (filters.key !== null && purpose === undefined) keep(filters.key);
     const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
     return {
       policy,

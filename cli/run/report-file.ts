@@ -5,9 +5,13 @@ import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { factsDocument } from "../output/json.ts";
 import { checkDestination, fileError } from "./files.ts";
 
-const doing = "writing the report";
+/** A place for a text, fixed before the run: whatever the program does to paths meanwhile, it is still that place. */
+export interface TextFile {
+  /** Throws BelljarError `file-unwritable`. */
+  readonly write: (text: string) => void;
+  readonly close: () => void;
+}
 
-/** A place for the report, fixed before the run: whatever the program does to paths meanwhile, it is still that place. */
 export interface ReportFile {
   /** Throws BelljarError `file-unwritable`. */
   readonly write: (report: RunReport) => void;
@@ -35,7 +39,7 @@ function namedDescriptor(path: string): number | null {
   return named[path] ?? (number === undefined ? null : Number(number));
 }
 
-function statusOf(path: string): Stats | null {
+function statusOf(path: string, doing: string): Stats | null {
   try {
     return statSync(path);
   } catch (error) {
@@ -45,11 +49,11 @@ function statusOf(path: string): Stats | null {
 }
 
 /** A pipe or a device is written as it is. As in a shell, a fifo waits for its reader. */
-function specialFile(path: string, descriptor: number, ours: boolean): ReportFile {
+function specialFile(path: string, descriptor: number, { doing, ours }: { readonly doing: string; readonly ours: boolean }): TextFile {
   return {
-    write: (report) => {
+    write: (text) => {
       try {
-        writeAll(descriptor, factsDocument(report));
+        writeAll(descriptor, text);
       } catch (error) {
         throw fileError("file-unwritable", doing, path, error);
       }
@@ -61,17 +65,17 @@ function specialFile(path: string, descriptor: number, ours: boolean): ReportFil
 }
 
 /** Whole or not at all: temporary name, fsync, rename, both names beneath the folder that was opened before the run. */
-function regularFile(path: string, absolute: string): ReportFile {
+function regularFile(path: string, absolute: string, doing: string): TextFile {
   const folder = openSync(dirname(absolute), constants.O_RDONLY | constants.O_DIRECTORY);
   const beneath = (name: string) => `/proc/self/fd/${folder}/${name}`;
-  const write = (report: RunReport) => {
-    const part = beneath(`.belljar-report.${randomBytes(6).toString("hex")}`);
+  const write = (text: string) => {
+    const part = beneath(`.belljar-part.${randomBytes(6).toString("hex")}`);
     let made = false;
     try {
       const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
       made = true;
       try {
-        writeAll(descriptor, factsDocument(report));
+        writeAll(descriptor, text);
         fsyncSync(descriptor);
       } finally {
         closeSync(descriptor);
@@ -85,20 +89,25 @@ function regularFile(path: string, absolute: string): ReportFile {
   return { write, close: () => closeSync(folder) };
 }
 
-/** Opens the place for a report before the run. Throws BelljarError `file-unwritable`. */
-export function openReportFile(path: string): ReportFile {
+/** Opens the place for a text before the run; `doing` is for messages. Throws BelljarError `file-unwritable`. */
+export function openTextFile(path: string, doing: string): TextFile {
   const named = namedDescriptor(path);
-  const status = named === null ? statusOf(path) : null;
+  const status = named === null ? statusOf(path, doing) : null;
   try {
     if (named !== null) {
       fstatSync(named);
-      return specialFile(path, named, false);
+      return specialFile(path, named, { doing, ours: false });
     }
     if (status !== null && !status.isFile() && !status.isDirectory()) {
-      return specialFile(path, openSync(path, constants.O_WRONLY | constants.O_NOCTTY), true);
+      return specialFile(path, openSync(path, constants.O_WRONLY | constants.O_NOCTTY), { doing, ours: true });
     }
-    return regularFile(path, checkDestination(path, doing));
+    return regularFile(path, checkDestination(path, doing), doing);
   } catch (error) {
     throw (error as { readonly code?: string }).code === "file-unwritable" ? error : fileError("file-unwritable", doing, path, error);
   }
+}
+
+export function openReportFile(path: string): ReportFile {
+  const { write, close } = openTextFile(path, "writing the report");
+  return { write: (report) => write(factsDocument(report)), close };
 }

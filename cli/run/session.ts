@@ -10,6 +10,8 @@ export interface SessionOptions {
   readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];
   /** What goes to a stdin that is a pipe. */
   readonly stdinData?: Uint8Array;
+  /** The same from a stream. */
+  readonly stdinSource?: Readable;
   /** The command ends the run on the signals that end itself; a library leaves them to its host. */
   readonly onSignals: boolean;
   readonly abort?: AbortSignal;
@@ -21,6 +23,8 @@ export interface SessionResult {
   readonly stderr: Uint8Array;
   /** The signal that made us end the run, if one did. */
   readonly signal: NodeJS.Signals | null;
+  /** What the launcher sent. */
+  readonly outcome: LaunchOutcome;
 }
 
 const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -118,7 +122,8 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
   const [stdout, stderr] = [collect(run.stdout, prepared.captureBytes), collect(run.stderr, prepared.captureBytes)];
   // A program need not read its input: that breaks the pipe and nothing else.
   run.stdin?.on("error", () => undefined);
-  run.stdin?.end(options.stdinData ?? new Uint8Array());
+  if (options.stdinSource !== undefined && run.stdin !== null) options.stdinSource.pipe(run.stdin);
+  else run.stdin?.end(options.stdinData ?? new Uint8Array());
   try {
     const outcome = await run.outcome;
     await tidyAfter(outcome, { launcher, prepared });
@@ -127,6 +132,7 @@ export async function runSession(prepared: PreparedRun, options: SessionOptions)
       stdout: stdout.bytes(),
       stderr: stderr.bytes(),
       signal: cancelling.signal(),
+      outcome,
     };
   } finally {
     cancelling.stop();

@@ -213,10 +213,11 @@ static void send_denials(const struct run *run)
 {
 	for (uint32_t i = 0; i < run->denial_count; i++) {
 		const struct denial *denial = &run->denials[i];
-		const struct wire_denial_record record = {
+		struct wire_denial_record record = {
 			.syscall = denial->syscall,
 			.slot = denial->slot,
 			.arguments_kept = denial->arguments_kept,
+			.caller = denial->caller,
 			.count = denial->count,
 			.argument0 = denial->arguments[0],
 			.argument1 = denial->arguments[1],
@@ -226,6 +227,9 @@ static void send_denials(const struct run *run)
 			.argument5 = denial->arguments[5],
 		};
 
+		if (denial->count == 0) /* withdrawn, and not made again */
+			continue;
+		copy_text(record.caller_name, sizeof(record.caller_name), denial->caller_name);
 		if (control_send(run, MESSAGE_KIND_DENIAL, &record, sizeof(record)) < 0)
 			return;
 	}

@@ -94,6 +94,8 @@ struct denial {
 	uint32_t syscall, slot;
 	bool arguments_kept;
 	uint64_t count, arguments[6];
+	enum caller caller; /* who called first */
+	char caller_name[16];
 };
 
 struct run {

@@ -239,6 +239,8 @@ static inline int sys_seccomp_install(const void *filter, uint32_t bytes)
 
 /* Numbers of newer flags (linux/seccomp.h). */
 enum { SYS_SECCOMP_NEW_LISTENER = 8, SYS_SECCOMP_WAIT_KILLABLE = 32 };
+#define SYS_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
+enum { SYS_NOTIF_SYNC_WAKE_UP = 1 };
 
 /* Installs a filter and gives back the descriptor, close-on-exec, that hears of what it notifies. */
 static inline int sys_seccomp_listen(const void *filter, uint32_t bytes, unsigned int flags)

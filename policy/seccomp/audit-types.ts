@@ -10,7 +10,7 @@ export interface AuditSlot {
   readonly error: number;
   /** In the profile's words: `errno:EPERM`. */
   readonly outcome: string;
-  /** `default#ptrace`, `FILE#seccomp.syscalls[2]`; empty for calls that are allowed. */
+  /** `default#ptrace`, `FILE#seccomp.syscalls[2]`. */
   readonly rule: string;
 }
 

@@ -23,7 +23,7 @@ import { syscallNumbers } from "./syscalls.ts";
 /** Made between the installation of the filter and execve, when nobody answers yet (read, write), or never to be refused. */
 const neverAudited: ReadonlySet<string> = new Set(["execve", "read", "write", "exit_group"]);
 
-/** Arguments that tell people more of a refused call than its name; numbers only, never what a pointer leads to. */
+/** Arguments that tell more of a call than its name; numbers only, never what a pointer leads to. */
 const telling: Readonly<Record<string, readonly number[]>> = {
   bpf: [0],
   clone: [0],
@@ -52,7 +52,7 @@ interface Slots {
   readonly purpose: AuditPurpose;
 }
 
-/** Null where a filter would be larger than the kernel takes. `learn` notes the calls that are allowed, too. */
+/** Null where a filter would be larger than the kernel takes. `learn` notes the calls that are allowed, too, and those that are told of an older kernel. */
 export function compileAudit(input: FilterInput, purpose: AuditPurpose): AuditFilters | null {
   const baseRules = resolveBaseRules(input);
   const rules = resolveRules(input);
@@ -135,14 +135,15 @@ function audited(rule: MergedRule, context: AuditContext): FilterRule {
 function slotFor(rule: MergedRule, { name, slots }: AuditContext): number | null {
   const { action, data } = splitReturnValue(rule.action);
   if (rule.plain === true || neverAudited.has(name)) return null;
-  if (action === "errno" && isHeardErrno(data)) return slotOf(slots, { action: "errno", error: data, rule });
+  const learning = slots.purpose === "learn";
+  if (action === "errno" && (isHeardErrno(data) || (learning && data !== 0))) return slotOf(slots, { action: "errno", error: data, rule });
   if (action === "kill_process") return slotOf(slots, { action: "kill", error: 0, rule });
-  if (action === "allow" && slots.purpose === "learn") return slotOf(slots, { action: "pass", error: 0, rule: null });
+  if ((action === "allow" || action === "log") && learning) return slotOf(slots, { action: "pass", error: 0, rule });
   return null;
 }
 
-function slotOf({ list }: Slots, { rule, ...answer }: Pick<AuditSlot, "action" | "error"> & { readonly rule: FilterRule | null }): number {
-  const slot: AuditSlot = { ...answer, outcome: rule === null ? "allow" : formatAction(rule.action), rule: rule?.origin ?? "" };
+function slotOf({ list }: Slots, { rule, ...answer }: Pick<AuditSlot, "action" | "error"> & { readonly rule: FilterRule }): number {
+  const slot: AuditSlot = { ...answer, outcome: formatAction(rule.action), rule: rule.origin };
   const known = list.findIndex((one) => one.rule === slot.rule && one.outcome === slot.outcome);
   return known >= 0 ? known : list.push(slot) - 1;
 }
@@ -153,7 +154,10 @@ interface ArgumentContext {
   readonly purpose: AuditPurpose;
 }
 
-/** By which arguments calls are told apart: to learn, those that the profile's rules look at; else also those that tell people something. */
+/**
+ * By which arguments calls are told apart: those that tell people something, and those that the rules look at. What is learnt becomes
+ * rules of the profile's filter: what only the base filter looks at does not matter to them.
+ */
 function argumentsOf(
   heard: readonly (readonly [name: string, list: readonly FilterRule[]])[],
   { input, rules, purpose }: ArgumentContext,
@@ -163,7 +167,7 @@ function argumentsOf(
     list.flatMap(({ conditions }) => conditions.map(({ index }) => index));
   return heard
     .flatMap(([name, list]) => {
-      const looked = purpose === "learn" ? indexes(outcomes(rules, name)) : [...indexes(list), ...(telling[name] ?? [])];
+      const looked = [...indexes(purpose === "learn" ? outcomes(rules, name) : list), ...(telling[name] ?? [])];
       return [...new Set(looked)].map((index) => ({ syscall: numbers[name] ?? 0, index, mask: allOnes(argumentWidth(name, index)) }));
     })
     .sort((a, b) => a.syscall - b.syscall || a.index - b.index);

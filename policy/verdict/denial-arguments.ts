@@ -1,4 +1,6 @@
 /** Names for the numbers that system calls take. Only registers: what a pointer leads to may change before anybody looks. */
+import type { SeccompArgSpec } from "../profile/types.ts";
+
 interface Argument {
   readonly name: string;
   readonly kind: "value" | "flags" | "plain";
@@ -65,17 +67,44 @@ const ptraceRequests = {
 } as const;
 const prctlOptions = {
   PR_SET_PDEATHSIG: 1n,
+  PR_GET_DUMPABLE: 3n,
   PR_SET_DUMPABLE: 4n,
   PR_SET_NAME: 15n,
+  PR_GET_NAME: 16n,
+  PR_GET_SECCOMP: 21n,
   PR_SET_SECCOMP: 22n,
+  PR_CAPBSET_READ: 23n,
   PR_TASK_PERF_EVENTS_DISABLE: 31n,
   PR_TASK_PERF_EVENTS_ENABLE: 32n,
   PR_SET_MM: 35n,
   PR_SET_CHILD_SUBREAPER: 36n,
   PR_SET_NO_NEW_PRIVS: 38n,
+  PR_GET_NO_NEW_PRIVS: 39n,
+  PR_SET_THP_DISABLE: 41n,
+  PR_CAP_AMBIENT: 47n,
+  PR_SET_VMA: 0x53564d41n,
 } as const;
 const personalities = { ADDR_NO_RANDOMIZE: 0x40000n, READ_IMPLIES_EXEC: 0x400000n } as const;
-const requests = { TCGETS: 0x5401n, TIOCSTI: 0x5412n, TIOCGWINSZ: 0x5413n, TIOCLINUX: 0x541cn, FIONREAD: 0x541bn } as const;
+const requests = {
+  TCGETS: 0x5401n,
+  TCSETS: 0x5402n,
+  TCSETSW: 0x5403n,
+  TCSETSF: 0x5404n,
+  TIOCSCTTY: 0x540en,
+  TIOCGPGRP: 0x540fn,
+  TIOCSPGRP: 0x5410n,
+  TIOCSTI: 0x5412n,
+  TIOCGWINSZ: 0x5413n,
+  TIOCSWINSZ: 0x5414n,
+  FIONREAD: 0x541bn,
+  TIOCLINUX: 0x541cn,
+  FIONBIO: 0x5421n,
+  TIOCGPTN: 0x80045430n,
+  TIOCSPTLCK: 0x40045431n,
+  FIONCLEX: 0x5450n,
+  FIOCLEX: 0x5451n,
+  FICLONE: 0x40049409n,
+} as const;
 
 const flagsArgument: Argument = { name: "flags", kind: "flags", words: namespaceFlags };
 const domain: Argument = { name: "domain", kind: "value", words: families };
@@ -116,4 +145,17 @@ export function argumentWords(syscall: string, index: number, value: bigint): re
   const words = argument.words ?? {};
   if (argument.kind === "flags") return [argument.name, flagWords(value, words)];
   return [argument.name, Object.entries(words).find(([, one]) => one === value)?.[0] ?? number(value)];
+}
+
+/** The way back: the condition that holds for just such a call; null for flags, of which some of a rule's may matter and others not. */
+export function argumentCondition(
+  syscall: string,
+  { name, text }: { readonly name: string; readonly text: string },
+): SeccompArgSpec | null {
+  const named = Object.entries(known[syscall] ?? {}).find(([, argument]) => argument.name === name);
+  const index = named === undefined ? Number(/^arg([0-5])$/.exec(name)?.[1] ?? Number.NaN) : Number(named[0]);
+  if (Number.isNaN(index) || named?.[1].kind === "flags") return null;
+  const value = named?.[1].words?.[text];
+  const written = value === undefined ? text : number(value);
+  return { index: index as SeccompArgSpec["index"], op: "eq", value: /^\d+$/.test(written) ? Number(written) : written };
 }

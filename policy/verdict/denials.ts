@@ -18,7 +18,7 @@ export function syscallNamer(arch: Arch): (number: number) => string {
   return (number) => names.get(number) ?? `syscall ${number}`;
 }
 
-const valuesOf = (record: DenialRecord): readonly bigint[] => [
+export const argumentValues = (record: DenialRecord): readonly bigint[] => [
   ...[record.argument0, record.argument1, record.argument2],
   ...[record.argument3, record.argument4, record.argument5],
 ];
@@ -28,9 +28,9 @@ export function denialsOf(records: readonly DenialRecord[], record: RunRecord, a
   const nameOf = syscallNamer(audit.arch);
   return records.flatMap((one) => {
     const slot = audit.slots[one.slot];
-    if (slot === undefined || slot.action === "pass") return [];
+    if (slot === undefined || slot.action === "pass" || slot.outcome === "errno:ENOSYS") return [];
     const syscall = nameOf(one.syscall);
-    const values = valuesOf(one);
+    const values = argumentValues(one);
     const kept = audit.arguments.filter((argument) => argument.syscall === one.syscall);
     const words = kept.map(({ index }) => argumentWords(syscall, index, values[index] ?? 0n));
     return [

@@ -61,7 +61,7 @@ export const verdictTable = [
     "name": "syscall-denied",
     "evidence": "sigsys",
     "onlyIfFailed": true,
-    "proof": "inferred: the main process died of SIGSYS, and a filter that kills or traps is installed",
+    "proof": "our own kill record where calls are audited; else inferred: the main process died of SIGSYS, and a filter that kills or traps is installed",
     "words": "killed by the system call filter"
   },
   {

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "435bd372c498c5d8";
+export const wireTable = "201563a6613a2123";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -24,6 +24,7 @@ export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" |
 export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type AuditAction = "errno" | "kill" | "pass";
 export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
+export type Caller = "program" | "thread" | "child";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
 export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "auditThread" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
@@ -158,6 +159,11 @@ export const enums = {
     "inexact",
     "taken",
     "unsupported"
+  ],
+  "Caller": [
+    "program",
+    "thread",
+    "child"
   ]
 } as const;
 
@@ -705,7 +711,8 @@ export interface DenialRecord {
   readonly slot: number;
   /** 0 = calls with many different arguments, counted together */
   readonly argumentsKept: number;
-  readonly reserved: number;
+  /** who called first: the program itself, another thread of it, or another process */
+  readonly caller: Caller;
   /** calls whose answer was taken */
   readonly count: bigint;
   readonly argument0: bigint;
@@ -714,6 +721,8 @@ export interface DenialRecord {
   readonly argument3: bigint;
   readonly argument4: bigint;
   readonly argument5: bigint;
+  /** of the thread that called first, as it calls itself */
+  readonly callerName: string;
 }
 
 export interface SampleRecord {
@@ -1757,7 +1766,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "DenialRecord": {
-  "size": 72,
+  "size": 88,
   "fields": [
    {
     "name": "syscall",
@@ -1778,8 +1787,8 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 4
    },
    {
-    "name": "reserved",
-    "type": "u32",
+    "name": "caller",
+    "type": "enum:Caller",
     "offset": 12,
     "size": 4
    },
@@ -1824,6 +1833,12 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "type": "u64",
     "offset": 64,
     "size": 8
+   },
+   {
+    "name": "callerName",
+    "type": "text:16",
+    "offset": 72,
+    "size": 16
    }
   ]
  },

@@ -145,7 +145,7 @@ static const struct wire_field wire_fields_denial_record[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
 	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* slot */
 	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* arguments_kept */
-	{ 12, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* reserved */
+	{ 12, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* caller */
 	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* count */
 	{ 24, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument0 */
 	{ 32, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument1 */
@@ -153,6 +153,7 @@ static const struct wire_field wire_fields_denial_record[] = {
 	{ 48, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument3 */
 	{ 56, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument4 */
 	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* argument5 */
+	{ 72, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* caller_name */
 };
 static const struct wire_field wire_fields_sample_record[] = {
 	{ 0, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* at_ns */
@@ -178,7 +179,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_audit_slot, 2, 8 },
 	{ wire_fields_audit_argument, 3, 16 },
 	{ wire_fields_exec_plan, 31, 272 },
-	{ wire_fields_denial_record, 11, 72 },
+	{ wire_fields_denial_record, 12, 88 },
 	{ wire_fields_sample_record, 6, 40 },
 };
 

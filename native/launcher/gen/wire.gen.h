@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "435bd372c498c5d8"
+#define WIRE_TABLE "201563a6613a2123"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -177,6 +177,13 @@ enum audit_state {
 	AUDIT_STATE_TAKEN = 3,
 	AUDIT_STATE_UNSUPPORTED = 4,
 	AUDIT_STATE_COUNT = 5,
+};
+
+enum caller {
+	CALLER_PROGRAM = 0,
+	CALLER_THREAD = 1,
+	CALLER_CHILD = 2,
+	CALLER_COUNT = 3,
 };
 
 #define FS_FLAG_READ_ONLY 1u
@@ -490,7 +497,7 @@ struct wire_denial_record {
 	uint32_t syscall;
 	uint32_t slot; /* index into auditSlots */
 	uint32_t arguments_kept; /* 0 = calls with many different arguments, counted together */
-	uint32_t reserved;
+	uint32_t caller; /* who called first: the program itself, another thread of it, or another process */
 	uint64_t count; /* calls whose answer was taken */
 	uint64_t argument0;
 	uint64_t argument1;
@@ -498,8 +505,9 @@ struct wire_denial_record {
 	uint64_t argument3;
 	uint64_t argument4;
 	uint64_t argument5;
+	char caller_name[16]; /* of the thread that called first, as it calls itself */
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_denial_record) == 72, "layout of DenialRecord");
+_Static_assert(sizeof(struct wire_denial_record) == 88, "layout of DenialRecord");
 
 struct wire_sample_record {
 	uint64_t at_ns; /* since the program's start */
