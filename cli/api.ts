@@ -1,7 +1,8 @@
 /** The library: everything that other programs may import. The contract is docs/library.md. */
 export { BelljarError, type ErrorCode, errorCodes } from "../policy/errors.ts";
 export type { LimitName } from "../policy/profile/types.ts";
-export type { EnforcementValue, ReportError, RunReport } from "../policy/verdict/report-types.ts";
+export type { EnforcementValue, ReportError, RunReport, SamplePoint, Samples } from "../policy/verdict/report-types.ts";
 export type { Verdict } from "../policy/verdict/verdicts.gen.ts";
 export type { InputFile, RunOptions, VolumeOption } from "./library/options.ts";
 export { type RunResult, run } from "./library/run.ts";
+export { plotSvg } from "./output/plot/plot.ts";

@@ -15,6 +15,7 @@ export interface Presentation {
   readonly stdout: string | null;
   readonly stderr: string | null;
   readonly report: string | null;
+  readonly plot: string | null;
   readonly json: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;
@@ -102,6 +103,9 @@ function override({ name, value }: GivenOption): Override | null {
   return { path: "rootfs", value: value === "host" ? { kind: "host" } : { kind: "directory", path: absoluteHostPath(value) }, origin };
 }
 
+/** What --plot draws where --sample says nothing. */
+const plotSample = "50ms";
+
 /** 0: nobody asked. */
 function parseSample(text: string | null): number {
   if (text === null) return 0;
@@ -140,6 +144,7 @@ export function runInputFrom(given: GivenArguments, environment: Readonly<Record
     stdout: last("stdout"),
     stderr: last("stderr"),
     report: last("report"),
+    plot: last("plot"),
     json: has("json"),
     quiet: has("quiet"),
     verbose: has("verbose"),
@@ -170,7 +175,7 @@ export function runInputFrom(given: GivenArguments, environment: Readonly<Record
     filesOut: all("out").map(parseFileOut),
     outMaxBytes: outMax === null ? null : parseSize(outMax, "reading options: '--out-max'", { min: 1 }),
     stdin: "pump",
-    sampleMs: parseSample(last("sample")),
+    sampleMs: parseSample(last("sample") ?? (has("plot") ? plotSample : null)),
     capture: presentation.json,
   };
   return { input, presentation };

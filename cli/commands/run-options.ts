@@ -89,6 +89,7 @@ export const runOptions: readonly OptionSpec[] = [
 
   { name: "report", value: "FILE", group: result, describe: "write the report as JSON" },
   { name: "sample", value: "TIME", group: result, describe: "put CPU time, memory and processes over time into the report: 50ms" },
+  { name: "plot", value: "FILE.svg", group: result, describe: "draw these over time, with limits and verdict [--sample 50ms]" },
   { name: "json", group: result, describe: "print one JSON document: report, stdout and stderr" },
   { name: "quiet", short: "q", group: result, describe: "say nothing about the verdict" },
   { name: "verbose", group: result, describe: "say what was used and what enforced each limit" },

@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import { isatty } from "node:tty";
 import { BelljarError } from "../../policy/errors.ts";
 import { exitCodeFor } from "../../policy/verdict/report.ts";
+import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
 import { outputsText, painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
@@ -54,9 +55,24 @@ export function checkHostFiles(given: Presentation, { plan, scriptPath, profileF
       ...named("'--stdout'", given.stdout),
       ...named("'--stderr'", given.stderr),
       ...named("'--report'", given.report),
+      ...named("'--plot'", given.plot),
       ...plan.exec.filesOut.flatMap(({ hostPath }) => named("'--out'", hostPath)),
     ],
   );
+}
+
+/** The files that tell of the run: their places are opened before it, and this is what writes them. */
+async function openResults({ report, plot }: Presentation): Promise<(result: RunReport) => Promise<void>> {
+  if (report === null && plot === null) return async () => undefined;
+  const { openReportFile, openTextFile } = await import("../run/report-file.ts");
+  const reportFile = report === null ? null : openReportFile(report);
+  const plotFile = plot === null ? null : openTextFile(plot, "writing the plot");
+  return async (result) => {
+    reportFile?.write(result);
+    reportFile?.close();
+    plotFile?.write((await import("../output/plot/plot.ts")).plotSvg(result));
+    plotFile?.close();
+  };
 }
 
 /** The run itself, and what is said of it. */
@@ -64,11 +80,10 @@ async function runPrepared(prepared: PreparedRun, { input, presentation }: Given
   const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
   if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
   checkHostFiles(presentation, prepared);
-  const reportFile = presentation.report === null ? null : (await import("../run/report-file.ts")).openReportFile(presentation.report);
+  const writeResults = await openResults(presentation);
   const streams = openStreams(presentation, input.capture);
   const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
-  reportFile?.write(result.report);
-  reportFile?.close();
+  await writeResults(result.report);
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
   if (presentation.verbose) writeStderr(usageText(result.report));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));

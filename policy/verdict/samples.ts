@@ -2,6 +2,7 @@
 import type { LaunchPlan } from "../compile/types.ts";
 import type { RunRecord, SampleRecord } from "../wire/wire.gen.ts";
 import { cgroupWith, count, milliseconds } from "./figures.ts";
+import { notMeasured } from "./message.ts";
 import type { EnforcementValue, Samples } from "./report-types.ts";
 
 interface Taken {
@@ -9,9 +10,9 @@ interface Taken {
   readonly samples?: readonly SampleRecord[];
 }
 
-/** null where none were asked for, or the program was never let go. */
+/** null where none were asked for, or the program never ran. */
 export function samplesOf(record: RunRecord, { plan, samples = [] }: Taken): Samples | null {
-  if (record.sampleStepNs === 0n) return null;
+  if (record.sampleStepNs === 0n || record.wallNs === notMeasured) return null;
   return {
     intervalMs: milliseconds(record.sampleStepNs) ?? 0,
     cpuExact: samples.every(({ cpuExact }) => cpuExact !== 0),
