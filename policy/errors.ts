@@ -22,6 +22,9 @@ export const errorCodes = [
   "registry-failed", // unreachable, broken or lying registry
   "registry-denied", // the registry wants other credentials
   "store-failed", // the image store cannot be read or written, or is busy
+  "stream-failed", // a source or sink of the library's caller
+  "queue-full", // a library's sandbox has as many runs waiting as it may
+  "closed", // a library's sandbox takes no more runs
   "cancelled",
   "internal",
 ] as const;

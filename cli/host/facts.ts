@@ -97,7 +97,7 @@ export function directoryRootfsFacts(path: string): DirectoryRootfsFacts {
   }
 }
 
-function wantedControllers({ limits }: ResolvedPolicy): readonly string[] {
+export function wantedControllers({ limits }: ResolvedPolicy): readonly string[] {
   return ["memory", "pids", ...(limits.cpus === null ? [] : ["cpu"]), ...(limits.cpuset === null ? [] : ["cpuset"])];
 }
 

@@ -25,9 +25,20 @@ export interface FileOutRequest {
   readonly hostPath: string | null;
 }
 
-export interface RunInput {
+/** What a sandbox is made for, before any program of it is known. */
+export interface SandboxInput {
   readonly profile: string;
   readonly overrides: readonly Override[];
+  readonly volumes: readonly VolumeRequest[];
+  readonly user: string | null;
+  /** In place of the image's; an empty list: none. null: the image's. */
+  readonly entrypoint: readonly string[] | null;
+  /** When an image is pulled before the run. */
+  readonly pull: "missing" | "always" | "never";
+}
+
+/** One program in it. */
+export interface ProgramInput {
   /** Program and arguments, or with `script` the script's arguments only. */
   readonly command: readonly string[];
   readonly script: string | null;
@@ -39,19 +50,15 @@ export interface RunInput {
   readonly workdir: string | null;
   /** In order, later wins; values are already looked up. */
   readonly env: readonly (readonly [name: string, value: string])[];
-  readonly user: string | null;
-  /** In place of the image's; an empty list: none. null: the image's. */
-  readonly entrypoint: readonly string[] | null;
-  /** When an image is pulled before the run. */
-  readonly pull: "missing" | "always" | "never";
   readonly terminal: boolean;
-  readonly volumes: readonly VolumeRequest[];
   readonly filesIn: readonly FileInRequest[];
   readonly filesOut: readonly FileOutRequest[];
   readonly outMaxBytes: number | null;
   readonly stdin: "null" | "pump";
   /** How often figures are taken for the report's samples; 0: never. */
   readonly sampleMs: number;
-  /** Both streams are collected in memory: an output limit is then always set. */
+  /** Streams are collected in memory: an output limit is then always set. */
   readonly capture: boolean;
 }
+
+export type RunInput = SandboxInput & ProgramInput;

@@ -18,13 +18,17 @@ export function launcherPath(environment: Readonly<Record<string, string | undef
   return existsSync(besideBundle) ? besideBundle : fileURLToPath(new URL("../../native/build/belljar-launch", import.meta.url));
 }
 
-export interface LaunchOptions {
+export interface LauncherOptions {
   readonly launcher: string;
-  readonly sandbox: Uint8Array;
-  readonly exec: Uint8Array;
   readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];
   /** In a session of its own: signals of the caller's terminal do not reach it. */
   readonly detached: boolean;
+}
+
+/** What a launcher is given. */
+export interface LaunchPlanBytes {
+  readonly sandboxBytes: Uint8Array;
+  readonly execBytes: Uint8Array;
   /** Made with the launcher in it before it gets its plan; null where the plan's cgroups need none. */
   readonly scope: Scope | null;
 }
@@ -45,15 +49,22 @@ export interface LaunchOutcome {
   readonly problem: string | null;
 }
 
-export interface Launch {
+/** A launcher that has been started. Until it has its plan it only waits for it, or for our end. */
+export interface Launcher {
+  readonly path: string;
   readonly pid: number;
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
+  /** Hands over both parts of the plan: the run begins. Throws BelljarError `limit-unenforceable` when there is no scope to be had. */
+  readonly begin: (plan: LaunchPlanBytes) => Promise<void>;
   /** Asks for an orderly end: the record still comes and says `cancelled`. */
   readonly cancel: () => void;
   /** Closes the lifeline: the launcher kills everything and cleans up. */
   readonly drop: () => void;
+  /** It has exited; what it wrote may still be on its way. */
+  readonly exited: Promise<void>;
+  /** It has exited, and all its streams have ended. */
   readonly outcome: Promise<LaunchOutcome>;
 }
 
@@ -80,11 +91,10 @@ async function enter(
 }
 
 /**
- * Starts the launcher and hands it both parts of a plan over descriptor 3, a stream socket that is also the lifeline.
- * The launcher gets an empty environment and no other descriptor. Throws BelljarError `launcher-failed` when it cannot start,
- * `limit-unenforceable` when it cannot get its scope.
+ * Starts the launcher. It gets its plan over descriptor 3, a stream socket that is also the lifeline, an empty environment and no
+ * other descriptor. Throws BelljarError `launcher-failed` when it cannot start.
  */
-export async function launch(options: LaunchOptions): Promise<Launch> {
+export async function startLauncher(options: LauncherOptions): Promise<Launcher> {
   const child = spawn(options.launcher, ["run"], {
     stdio: [...options.targets, "pipe"],
     env: {},
@@ -99,6 +109,9 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
     samples: [] as Uint8Array[],
     terminal: null as Uint8Array | null,
   };
+  const exited = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+  });
   const outcome = new Promise<LaunchOutcome>((resolve) => {
     child.once("close", (exitCode, signal) => resolve({ ...messages, exitCode, signal, problem }));
   });
@@ -124,16 +137,21 @@ export async function launch(options: LaunchOptions): Promise<Launch> {
   // A launcher that is gone breaks the socket; its exit says all there is to say.
   control.on("error", () => undefined);
   child.on("error", () => undefined);
-  if (options.scope !== null) await enter(options.scope, { pid: child.pid, control, outcome });
-  control.write(options.sandbox);
-  control.write(options.exec);
+  const { pid } = child;
   return {
-    pid: child.pid,
+    path: options.launcher,
+    pid,
     stdin: child.stdin,
     stdout: child.stdout,
     stderr: child.stderr,
+    begin: async ({ sandboxBytes, execBytes, scope }) => {
+      if (scope !== null) await enter(scope, { pid, control, outcome });
+      control.write(sandboxBytes);
+      control.write(execBytes);
+    },
     cancel: () => void (control.writable && control.write("C")),
     drop: () => control.destroy(),
+    exited,
     outcome,
   };
 }

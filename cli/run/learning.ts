@@ -1,4 +1,3 @@
-import { PassThrough } from "node:stream";
 import { isatty } from "node:tty";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
@@ -15,7 +14,7 @@ const maxKeptInput = 64 * 1024 * 1024;
 /** What a program reads; it is run more than once. */
 export interface KeptInput {
   readonly target: StreamTarget;
-  readonly source: PassThrough | null;
+  readonly source: AsyncIterable<Uint8Array> | null;
   /** For further runs; null where it cannot be given again. */
   readonly again: () => Uint8Array | null;
 }
@@ -23,15 +22,16 @@ export interface KeptInput {
 /** A pipe is read by us and kept; a terminal is there for all runs. */
 export function callersInput(): KeptInput {
   if (isatty(0)) return { target: "inherit", source: null, again: () => new Uint8Array() };
-  const source = new PassThrough();
-  const chunks: Buffer[] = [];
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  source.on("data", (chunk: Buffer) => {
-    length += chunk.length;
-    if (length <= maxKeptInput) chunks.push(chunk);
-  });
-  process.stdin.on("error", () => source.end()).pipe(source);
-  return { target: "pipe", source, again: () => (length > maxKeptInput ? null : Buffer.concat(chunks)) };
+  async function* kept(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length <= maxKeptInput) chunks.push(chunk);
+      yield chunk;
+    }
+  }
+  return { target: "pipe", source: kept(), again: () => (length > maxKeptInput ? null : Buffer.concat(chunks)) };
 }
 
 /** Everything that the runs of one learning have in common. */
@@ -56,7 +56,7 @@ async function runAgain(prepared: PreparedRun, { files, kept }: Learning): Promi
   const [stdin] = streams.targets;
   return runSession(prepared, {
     targets: [stdin === "inherit" ? kept.target : stdin, "ignore", "ignore"],
-    stdinData: kept.again() ?? new Uint8Array(),
+    stdin: kept.again() ?? new Uint8Array(),
     onSignals: true,
   }).finally(streams.close);
 }
@@ -67,7 +67,7 @@ async function runFirst(prepared: PreparedRun, { files, kept, onPrepared }: Lear
   const [stdin, stdout, stderr] = streams.targets;
   return runSession(prepared, {
     targets: [stdin === "inherit" ? kept.target : stdin, stdout, stderr],
-    ...(stdin === "inherit" && kept.source !== null ? { stdinSource: kept.source } : {}),
+    ...(stdin === "inherit" && kept.source !== null ? { stdin: kept.source } : {}),
     onSignals: true,
   }).finally(streams.close);
 }

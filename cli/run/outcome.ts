@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import { BelljarError } from "../../policy/errors.ts";
+import { notMeasured } from "../../policy/verdict/message.ts";
 import { cancelledReport, makeReport, sandboxErrorReport } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { decodeDenial, decodeOutput, decodeRecord, decodeSample } from "../../policy/wire/decode.ts";
@@ -57,6 +58,12 @@ export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, en
     samples: outcome.samples.map(decodeSample),
     hintFor: () => hint,
   });
+}
+
+/** When the end of the program was seen or decided, by the launcher's clock. Of a record that was understood. */
+export function endOf({ record }: LaunchOutcome): bigint | null {
+  const endedNs = record === null ? notMeasured : decodeRecord(record).endedNs;
+  return endedNs === notMeasured ? null : endedNs;
 }
 
 const noCall = 0xffff_ffff;

@@ -1,27 +1,17 @@
-import { posix } from "node:path";
 import { compilePlan, scopeUnit } from "../../policy/compile/index.ts";
-import { isLayered } from "../../policy/compile/rootfs.ts";
-import type { HostFacts, ImageFacts, LaunchPlan, RunRequest } from "../../policy/compile/types.ts";
-import { BelljarError } from "../../policy/errors.ts";
-import type { Provenance, ResolvedPolicy } from "../../policy/profile/types.ts";
-import type { AuditPurpose } from "../../policy/seccomp/audit-types.ts";
+import type { HostFacts, LaunchPlan } from "../../policy/compile/types.ts";
+import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
-import type { Config } from "../host/config.ts";
-import { probeHostFacts } from "../host/facts.ts";
-import type { ScratchFolder } from "../host/scratch-folder.ts";
 import type { Scope } from "../host/systemd-scope.ts";
 import { maxCaptureBytes } from "./capture.ts";
-import { resolveCommand } from "./command.ts";
-import { checkFilesIn, checkFilesOut, checkVolumeSource } from "./files.ts";
-import { filtersFor } from "./filters.ts";
-import type { Override, RunInput } from "./input.ts";
-import type { ImageProgress, LayeredRoot } from "./layered.ts";
-import { workFolder } from "./paths.ts";
-import { resolveOnce } from "./profile-cache.ts";
-import { checkVariableBytes } from "./raw-text.ts";
-import { parseUser } from "./user.ts";
+import { checkVolumeSource } from "./files.ts";
+import type { Override, ProgramInput, RunInput, SandboxInput } from "./input.ts";
+import { type KnownProfile, resolveOnce } from "./profile-cache.ts";
+import { loadProfile } from "./profiles.ts";
+import { type Wish, wishOf, withImage } from "./request.ts";
+import { openRoot, type Root, type RootContext } from "./root.ts";
 
 export interface PreparedRun {
   readonly policy: ResolvedPolicy;
@@ -53,24 +43,20 @@ export interface PreparedRun {
   release(): Promise<void>;
 }
 
-export interface PrepareContext {
-  /** Shown while an image is pulled and unpacked. */
-  readonly progress?: ImageProgress;
-  /** Ends the wait for an image. */
-  readonly signal?: AbortSignal;
-  readonly config: Config;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Names the run's cgroup; one of its own unless given, as a plan that is only shown needs. */
+export interface PrepareContext extends RootContext {
   readonly runId?: string;
-  /** Which calls are heard, whatever the profile says. */
-  readonly purpose?: AuditPurpose;
 }
 
-/** Where `--out-max` and the disk limit say nothing. */
-const defaultOutMaxBytes = 256 * 1024 * 1024;
+/** A sandbox for any number of runs: what they have in common has been done. */
+export interface PreparedSandbox {
+  /** Compiles one program, under limits of its own where some are given. Throws BelljarError; else `release` must be called after the run. */
+  planRun(program: ProgramInput, limits: readonly Override[]): Promise<PreparedRun>;
+  /** To be called when the last run has been released. */
+  release(): Promise<void>;
+}
 
-function volumeOverrides(input: RunInput): readonly Override[] {
-  return input.volumes.map((volume) => ({
+function volumeOverrides(volumes: SandboxInput["volumes"]): readonly Override[] {
+  return volumes.map((volume) => ({
     path: "mounts[+]",
     value: { kind: "bind", source: checkVolumeSource(volume), target: volume.target, access: volume.access },
     origin: `option --volume ${volume.source}:${volume.target}`,
@@ -84,73 +70,9 @@ function withCaptureLimit(policy: ResolvedPolicy, capture: boolean): ResolvedPol
   return { ...policy, limits: { ...policy.limits, output: maxCaptureBytes } };
 }
 
-/** Variables of the caller that the profile lets through. */
-function inheritedEnv(names: readonly string[], environment: PrepareContext["environment"]): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    names.flatMap((name) => {
-      const value = environment[name];
-      if (value !== undefined) checkVariableBytes(name, value);
-      return value === undefined ? [] : [[name, value] as const];
-    }),
-  );
-}
-
 /** Mount sources of the profile itself must be there before anything starts. */
 function checkMounts(policy: ResolvedPolicy): void {
   for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
-}
-
-interface Asked {
-  readonly request: RunRequest;
-  readonly isHostScript: boolean;
-}
-
-function requestOf(input: RunInput, policy: ResolvedPolicy, { environment, runId }: PrepareContext): Asked {
-  const filesIn = checkFilesIn(input.filesIn, policy.limits);
-  const isImage = policy.rootfs.kind === "image";
-  if (!isImage && input.script === null && (input.command.length === 0 || input.command[0] === ""))
-    throw new BelljarError("usage", "reading options: no command to run", {
-      hint: "belljar run [OPTIONS] -- COMMAND [ARG...], for example: belljar run -- echo hello",
-    });
-  if (!isImage && input.entrypoint !== null)
-    throw new BelljarError("usage", "reading options: '--entrypoint': only images have one", { hint: "-i IMAGE runs on an image" });
-  const { argv, script, isHostScript } = resolveCommand(input, filesIn);
-  if (argv.some((word) => word.includes("\0")))
-    throw new BelljarError("usage", "reading options: an argument cannot contain a NUL character");
-  const request = {
-    // Whose run it is, for `belljar gc`, and which of theirs.
-    runId: runId ?? `belljar-run-${process.pid}-${process.hrtime.bigint().toString(16)}`,
-    command: argv,
-    cwd: input.workdir === null ? null : posix.resolve(workFolder, input.workdir),
-    env: input.env,
-    inherited: inheritedEnv(policy.process.inheritEnv, environment),
-    // Who a user of an image is, says the image.
-    user: input.user === null || isImage ? null : parseUser(input.user, policy),
-    terminal: input.terminal,
-    stdin: input.stdin,
-    sampleMs: input.sampleMs,
-    filesIn,
-    filesOut: checkFilesOut(input.filesOut, input.outMaxBytes ?? policy.limits.disk ?? defaultOutMaxBytes),
-    script,
-  };
-  return { request, isHostScript };
-}
-
-/** What the image asks for, where the user asks for nothing else. */
-async function withImage(
-  { request, isHostScript }: Asked,
-  {
-    policy,
-    provenance,
-    input,
-    image,
-  }: { readonly policy: ResolvedPolicy; readonly provenance: Provenance; readonly input: RunInput; readonly image: ImageFacts | null },
-): Promise<Pick<PreparedRun, "policy"> & { readonly request: RunRequest }> {
-  if (image === null) return { policy, request };
-  const { applyImage, imageCommand } = await import("../../policy/compile/image.ts");
-  const { entrypoint } = input;
-  const command = isHostScript ? request.command : imageCommand(image.config, { command: request.command, entrypoint });
-  return applyImage({ policy, request: { ...request, command }, image, optionUser: input.user !== null, provenance });
 }
 
 function scopeOf({ sandbox }: LaunchPlan, { cgroup }: HostFacts): Scope | null {
@@ -159,9 +81,88 @@ function scopeOf({ sandbox }: LaunchPlan, { cgroup }: HostFacts): Scope | null {
   return { unit: scopeUnit(sandbox.runId), path: hierarchy.parent };
 }
 
-async function scratchFolder(environment: PrepareContext["environment"], host: HostFacts): Promise<ScratchFolder> {
-  const { makeScratchFolder } = await import("../host/scratch-folder.ts");
-  return makeScratchFolder(environment, host);
+async function planOn(
+  root: Root,
+  { policy: asked, provenance, files, warnings: said, digest }: KnownProfile,
+  wish: Wish,
+): Promise<PreparedRun> {
+  const { filters, layered } = root;
+  const { input } = wish;
+  const image = layered?.facts.image ?? null;
+  const { policy, request } = await withImage(wish, { policy: asked, provenance, image });
+  const host = root.factsFor(asked);
+  const scratch = await root.takeScratch();
+  const release = async (): Promise<void> => scratch?.remove();
+  try {
+    const facts = {
+      ...host,
+      layeredRootfs: layered?.facts ?? null,
+      diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
+    };
+    const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
+    return {
+      policy,
+      command: input.script === null ? input.command : [input.script, ...input.command],
+      hostScripts: input.hostScripts,
+      plan,
+      scope: scopeOf(plan, facts),
+      image: image?.name ?? null,
+      scriptPath: request.script?.hostPath ?? null,
+      profileFiles: files,
+      sandboxBytes: encodeSandbox(plan.sandbox),
+      execBytes: encodeExec(plan.exec),
+      profileDigest: digest,
+      filterDigest: filters.digest,
+      audit: filters.audit === null ? null : { ...filters.audit, arch: host.arch },
+      enforcement,
+      captureBytes: policy.limits.output ?? maxCaptureBytes,
+      warnings: [...said, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
+      release,
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** Of a judge with many problems; each holds a few kilobytes. */
+const maxVariants = 64;
+
+/**
+ * Does what can be done before a program is known: resolves the profile, probes the host, makes filters and image ready. Nothing is
+ * read again for a run, so all runs of the sandbox are alike. Throws BelljarError.
+ */
+export async function prepareSandbox(input: SandboxInput, context: RootContext): Promise<PreparedSandbox> {
+  const loaded = new Map<string, ReturnType<typeof loadProfile>>();
+  const load: typeof loadProfile = (reference, fromFile) => {
+    const key = JSON.stringify([reference, fromFile]);
+    const profile = loaded.get(key) ?? loadProfile(reference, fromFile);
+    loaded.set(key, profile);
+    return profile;
+  };
+  const overrides = [...input.overrides, ...volumeOverrides(input.volumes)];
+  const base = await resolveOnce({ reference: input.profile, overrides, load });
+  checkMounts(base.profile.policy);
+  const root = await openRoot(base, input, context);
+  const variants = new Map<string, KnownProfile>();
+  const underLimits = async (limits: readonly Override[]): Promise<KnownProfile> => {
+    if (limits.length === 0) return base.profile;
+    const key = JSON.stringify(limits);
+    const known = variants.get(key);
+    if (known !== undefined) return known;
+    const { profile } = await resolveOnce({ reference: input.profile, overrides: [...overrides, ...limits], load });
+    if (variants.size >= maxVariants) variants.clear();
+    variants.set(key, profile);
+    return profile;
+  };
+  return {
+    planRun: async (program, limits) => {
+      const resolved = await underLimits(limits);
+      const policy = withCaptureLimit(resolved.policy, program.capture);
+      return planOn(root, { ...resolved, policy }, wishOf({ ...input, ...program }, { policy, environment: context.environment }));
+    },
+    release: root.release,
+  };
 }
 
 /**
@@ -170,58 +171,17 @@ async function scratchFolder(environment: PrepareContext["environment"], host: H
  * does not, `release` must be called after the run.
  */
 export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
-  const overrides = [...input.overrides, ...volumeOverrides(input)];
-  const { profile: resolved, keep } = await resolveOnce({ reference: input.profile, overrides });
-  const { provenance } = resolved;
-  const asked = withCaptureLimit(resolved.policy, input.capture);
-  const wish = requestOf(input, asked, context);
-  checkMounts(asked);
-  const { config, environment, progress, signal, purpose } = context;
-  const host = probeHostFacts({ policy: asked, config, environment });
-  // Most runs need neither of the two, and none of their code.
-  const scratch = asked.scratch.storage === "disk" ? await scratchFolder(environment, host) : null;
-  let layered: LayeredRoot | null = null;
-  const release = async (): Promise<void> => {
-    await layered?.release();
-    await scratch?.remove();
-  };
+  const resolved = await resolveOnce({ reference: input.profile, overrides: [...input.overrides, ...volumeOverrides(input.volumes)] });
+  const { profile, keep } = resolved;
+  const policy = withCaptureLimit(profile.policy, input.capture);
+  const wish = wishOf(input, { policy, environment: context.environment, runId: context.runId });
+  checkMounts(policy);
+  const root = await openRoot({ profile: { ...profile, policy }, keep }, input, context);
   try {
-    if (isLayered(asked)) {
-      const { prepareLayers } = await import("./layered.ts");
-      const upper = scratch?.path ?? null;
-      layered = await prepareLayers({ ...input, upper, policy: asked, facts: host, config, environment, progress, signal });
-    }
-    const { policy, request } = await withImage(wish, { policy: asked, provenance, input, image: layered?.facts.image ?? null });
-    const facts = {
-      ...host,
-      layeredRootfs: layered?.facts ?? null,
-      diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
-    };
-    // An image changes nothing that filters depend on. What is heard on purpose is another filter than the profile's own.
-    const filters = await filtersFor(policy, { arch: facts.arch, purpose, knownKey: purpose === undefined ? resolved.filterKey : null });
-    if (filters.key !== null && purpose === undefined) keep(filters.key);
-    const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
-    return {
-      policy,
-      command: input.script === null ? input.command : [input.script, ...input.command],
-      hostScripts: input.hostScripts,
-      plan,
-      scope: scopeOf(plan, facts),
-      image: layered?.facts.image?.name ?? null,
-      scriptPath: request.script?.hostPath ?? null,
-      profileFiles: resolved.files,
-      sandboxBytes: encodeSandbox(plan.sandbox),
-      execBytes: encodeExec(plan.exec),
-      profileDigest: resolved.digest,
-      filterDigest: filters.digest,
-      audit: filters.audit === null ? null : { ...filters.audit, arch: facts.arch },
-      enforcement,
-      captureBytes: policy.limits.output ?? maxCaptureBytes,
-      warnings: [...resolved.warnings, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
-      release,
-    };
+    const run = await planOn(root, { ...profile, policy }, wish);
+    return { ...run, release: () => run.release().finally(root.release) };
   } catch (error) {
-    await release();
+    await root.release();
     throw error;
   }
 }

@@ -20,6 +20,8 @@ export interface KnownProfile extends Pick<ResolveResult, "policy" | "provenance
 export interface ProfileRequest {
   readonly reference: string;
   readonly overrides: readonly Override[];
+  /** From the disk, unless somebody has read it already. */
+  readonly load?: typeof loadProfile;
 }
 
 export interface ResolvedOnce {
@@ -59,15 +61,15 @@ function slotPath(key: string): string | null {
 }
 
 /** Every file is read again: what counts is what it says now, and where its name leads now. */
-function isUnchanged({ reference, from, file, text }: Load): boolean {
-  const now = loadProfile(reference, from);
+function isUnchanged({ reference, from, file, text }: Load, load: typeof loadProfile): boolean {
+  const now = load(reference, from);
   return now.file === file && now.text === text;
 }
 
-function readKept(path: string, key: string): KnownProfile | null {
+function readKept(path: string, key: string, load: typeof loadProfile): KnownProfile | null {
   try {
     const kept = JSON.parse(readOwnFile(path) ?? "null") as Kept | null;
-    return kept !== null && kept.key === key && kept.loads.every(isUnchanged) ? kept.profile : null;
+    return kept !== null && kept.key === key && kept.loads.every((one) => isUnchanged(one, load)) ? kept.profile : null;
   } catch {
     // Damaged, or a file is gone: resolving says what there is to say.
     return null;
@@ -78,20 +80,20 @@ function readKept(path: string, key: string): KnownProfile | null {
  * A profile with its overrides, resolved: from the cache where the same build was asked the same and every file still says the same; the code
  * that resolves is loaded only when it is not. Throws what resolving throws.
  */
-export async function resolveOnce({ reference, overrides }: ProfileRequest): Promise<ResolvedOnce> {
+export async function resolveOnce({ reference, overrides, load = loadProfile }: ProfileRequest): Promise<ResolvedOnce> {
   const build = globalThis.belljarBuild;
   const key = JSON.stringify([build, reference, overrides]);
   const path = build === undefined ? null : slotPath(key);
-  const known = path === null ? null : readKept(path, key);
+  const known = path === null ? null : readKept(path, key, load);
   if (known !== null) return { profile: known, keep: () => undefined };
   const { resolveProfile } = await import("../../policy/profile/resolve.ts");
   const loads: Load[] = [];
-  const load = (ref: string, from: string | null) => {
-    const loaded = loadProfile(ref, from);
+  const loadAndNote = (ref: string, from: string | null) => {
+    const loaded = load(ref, from);
     loads.push({ reference: ref, from, ...loaded });
     return loaded;
   };
-  const { policy, provenance, warnings, digest, sources } = resolveProfile(reference, { load, overrides });
+  const { policy, provenance, warnings, digest, sources } = resolveProfile(reference, { load: loadAndNote, overrides });
   const files = sources.flatMap(({ file }) => (file.startsWith("/") ? [file] : []));
   const profile = { policy, provenance, warnings, digest, files, filterKey: null };
   const isSmall = loads.reduce((sum, { text }) => sum + text.length, key.length) <= maxKeptText;

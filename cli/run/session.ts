@@ -1,20 +1,15 @@
-import type { Readable } from "node:stream";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
-import { type Capture, capture } from "./capture.ts";
-import { type Launch, type LaunchOutcome, launch, launcherPath, restoreTerminal } from "./launcher.ts";
+import { connect, type FlowOptions } from "./flows.ts";
+import { type Launcher, type LaunchOutcome, launcherPath, restoreTerminal, startLauncher } from "./launcher.ts";
 import { reportOf } from "./outcome.ts";
 import type { PreparedRun } from "./prepare.ts";
 import type { StreamTarget } from "./streams.ts";
 
-export interface SessionOptions {
+export interface SessionOptions extends Omit<FlowOptions, "captureBytes"> {
   readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];
-  /** What goes to a stdin that is a pipe. */
-  readonly stdinData?: Uint8Array;
-  /** The same from a stream. */
-  readonly stdinSource?: Readable;
   /** The command ends the run on the signals that end itself; a library leaves them to its host. */
   readonly onSignals: boolean;
-  readonly abort?: AbortSignal;
+  readonly abort?: AbortSignal | undefined;
 }
 
 export interface SessionResult {
@@ -32,6 +27,9 @@ const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 const patienceMs = 5000;
 
 interface Cancelling {
+  readonly ask: () => void;
+  /** Resolves when somebody wishes for the end, if ever. */
+  readonly wished: Promise<void>;
   /** Somebody wished for the end. */
   readonly asked: () => boolean;
   readonly signal: () => NodeJS.Signals | null;
@@ -42,7 +40,7 @@ interface Cancelling {
  * Before the launcher is started and until the command exits: a signal that comes when nobody can act on it must neither be lost
  * nor change how the command ends.
  */
-function hearEarly(options: SessionOptions): () => NodeJS.Signals | null {
+function hearEarly(options: Pick<SessionOptions, "onSignals">): () => NodeJS.Signals | null {
   let early: NodeJS.Signals | null = null;
   if (options.onSignals)
     for (const signal of endingSignals)
@@ -54,16 +52,21 @@ function hearEarly(options: SessionOptions): () => NodeJS.Signals | null {
 
 /** Passes on the wish to end: the first asks, the next (or impatience) drops the lifeline. */
 function cancelOn(
-  run: Launch,
-  options: SessionOptions,
+  run: Launcher,
+  options: Pick<SessionOptions, "onSignals" | "abort">,
   { early, stopMs }: { readonly early: NodeJS.Signals | null; readonly stopMs: number },
 ): Cancelling {
   let first = early;
   let asked = false;
   let timer: NodeJS.Timeout | null = null;
+  let wish = () => {};
+  const wished = new Promise<void>((resolve) => {
+    wish = resolve;
+  });
   const ask = () => {
     if (asked) return run.drop();
     asked = true;
+    wish();
     run.cancel();
     timer = setTimeout(run.drop, stopMs + patienceMs);
   };
@@ -75,6 +78,8 @@ function cancelOn(
   if (options.abort?.aborted || early !== null) ask();
   options.abort?.addEventListener("abort", ask);
   return {
+    ask,
+    wished,
     asked: () => asked,
     signal: () => first,
     stop: () => {
@@ -100,41 +105,39 @@ async function tidyAfter(
   );
 }
 
-const none: Capture = { bytes: () => new Uint8Array() };
-const collect = (stream: Readable | null, limitBytes: number) => (stream === null ? none : capture(stream, limitBytes));
-
-/**
- * One run from a prepared plan to its report. Everything the program does is in the report; throws BelljarError
- * `launcher-failed` only when the launcher could not be started.
- */
-export async function runSession(prepared: PreparedRun, options: SessionOptions): Promise<SessionResult> {
-  const launcher = launcherPath();
-  const early = hearEarly(options);
-  const run = await launch({
-    launcher,
-    sandbox: prepared.sandboxBytes,
-    exec: prepared.execBytes,
-    targets: options.targets,
-    detached: !options.onSignals,
-    scope: prepared.scope,
-  });
-  const cancelling = cancelOn(run, options, { early: early(), stopMs: Number(prepared.plan.exec.stopMs) });
-  const [stdout, stderr] = [collect(run.stdout, prepared.captureBytes), collect(run.stderr, prepared.captureBytes)];
-  // A program need not read its input: that breaks the pipe and nothing else.
-  run.stdin?.on("error", () => undefined);
-  if (options.stdinSource !== undefined && run.stdin !== null) options.stdinSource.pipe(run.stdin);
-  else run.stdin?.end(options.stdinData ?? new Uint8Array());
+/** From a plan for a launcher that waits for it to the report. Throws BelljarError `stream-failed` when a source or sink failed. */
+export async function superviseRun(
+  prepared: PreparedRun,
+  run: Launcher,
+  options: Omit<SessionOptions, "targets"> & { readonly early?: () => NodeJS.Signals | null },
+): Promise<SessionResult> {
+  await run.begin(prepared);
+  const cancelling = cancelOn(run, options, { early: options.early?.() ?? null, stopMs: Number(prepared.plan.exec.stopMs) });
+  const flows = connect(run, { ...options, captureBytes: prepared.captureBytes }, cancelling.ask);
+  // Who wished for the end does not wait for a sink that takes nothing.
+  void cancelling.wished.then(() => run.exited).then(flows.giveUp);
   try {
     const outcome = await run.outcome;
-    await tidyAfter(outcome, { launcher, prepared });
+    await tidyAfter(outcome, { launcher: run.path, prepared });
+    await flows.settled();
     return {
-      report: await reportOf(prepared, outcome, { launcher, cancelled: cancelling.asked(), signal: cancelling.signal() }),
-      stdout: stdout.bytes(),
-      stderr: stderr.bytes(),
+      report: await reportOf(prepared, outcome, { launcher: run.path, cancelled: cancelling.asked(), signal: cancelling.signal() }),
+      stdout: flows.stdout(),
+      stderr: flows.stderr(),
       signal: cancelling.signal(),
       outcome,
     };
   } finally {
     cancelling.stop();
   }
+}
+
+/**
+ * One run from a prepared plan to its report. Everything the program does is in the report; throws BelljarError
+ * `launcher-failed` when the launcher could not be started, `stream-failed` when a source or sink failed.
+ */
+export async function runSession(prepared: PreparedRun, options: SessionOptions): Promise<SessionResult> {
+  const early = hearEarly(options);
+  const run = await startLauncher({ launcher: launcherPath(), targets: options.targets, detached: !options.onSignals });
+  return superviseRun(prepared, run, { ...options, early });
 }

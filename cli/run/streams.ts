@@ -1,9 +1,10 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync } from "node:fs";
+import type { Stream } from "node:stream";
 import { BelljarError } from "../../policy/errors.ts";
 import { fileError } from "./files.ts";
 
-/** For each of 0, 1 and 2: the caller's own, a pipe to us, or an open file. */
-export type StreamTarget = "inherit" | "pipe" | "ignore" | number;
+/** For each of 0, 1 and 2: the caller's own, a pipe to us, an open file, or our end of another launcher's pipe. */
+export type StreamTarget = "inherit" | "pipe" | "ignore" | number | Stream;
 
 export interface Streams {
   readonly targets: readonly [StreamTarget, StreamTarget, StreamTarget];

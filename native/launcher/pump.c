@@ -34,6 +34,7 @@ static void adopt(struct watch *watch, int fd, int access, bool *ret_socket)
 	waits = S_ISFIFO(status.st_mode) || *ret_socket || (S_ISCHR(status.st_mode) && isatty(fd));
 	watch->always_ready = !waits;
 	watch->shared = waits;
+	watch->has_peer = S_ISFIFO(status.st_mode) || *ret_socket;
 	if (!waits || *ret_socket)
 		return;
 	text_add(&text, "/proc/self/fd/");
@@ -104,12 +105,29 @@ static enum watch_id from_id(const struct run *run, const struct pump *pump)
 	return (enum watch_id)(WATCH_STDIN_FROM + 2 * (pump - run->pumps));
 }
 
-/* The caller's own descriptors 0 to 2 stay open; they are not ours to close. */
+/*
+ * Whoever is at the other end of the caller's pipe or socket learns that nothing more is written or read here when it happens,
+ * not when this process ends: two programs whose supervisors share their streams would each wait for the other. The number
+ * itself stays taken. A terminal is restored by its number, and a file has nobody who waits.
+ */
+static void let_go(const struct watch *watch, int stream)
+{
+	if (!watch->has_peer)
+		return;
+	CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0)
+		(void)dup3(null, stream, O_CLOEXEC);
+}
+
 static void drop(struct run *run, struct watch *watch, enum watch_id id, bool *open)
 {
 	(void)watch_set(run, watch, id, 0);
+	if (watch->has_peer)
+		run_stream_ended(run);
 	if (watch->fd > 2)
 		(void)close(watch->fd);
+	let_go(watch, (int)(id - WATCH_STDIN_FROM) / 2);
 	watch->fd = -1;
 	*open = false;
 }
@@ -217,7 +235,7 @@ static void end_of_input(struct run *run, struct pump *pump)
 	pump_close_from(run, pump);
 	if (pump->end_of_input_char && pump->to_open)
 		ignore_result(write(pump->to.fd, &end_of_transmission, 1));
-	if (!pump->to_is_caller && !pump->end_of_input_char)
+	if (pump->to_is_caller ? pump->to.has_peer : !pump->end_of_input_char)
 		pump_close_to(run, pump);
 }
 

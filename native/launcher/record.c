@@ -181,6 +181,7 @@ static void fill(struct run *run, struct wire_run_record *record)
 	/* Of a program that never started there is nothing to measure. */
 	record->wall_ns = ran(run) ? run->ended_ns - run->gate_ns : NOT_MEASURED;
 	record->setup_ns = run->gate_open ? run->setup_ended_ns - run->started_ns : NOT_MEASURED;
+	record->ended_ns = run->ending_ns ? run->ending_ns : run->ended_ns ? run->ended_ns : NOT_MEASURED;
 	record->landlock_abi = run->task.landlock_abi;
 	record->seccomp_enforced = run->task.seccomp;
 	record->audit = run->task.audit;
@@ -204,7 +205,8 @@ static void nothing_measured(struct wire_run_record *record)
 	record->exit_code = -1;
 	record->killed_for = UINT32_MAX;
 	record->disk_full = 2;
-	record->wall_ns = record->setup_ns = record->cpu_ns = record->user_ns = record->system_ns = NOT_MEASURED;
+	record->wall_ns = record->setup_ns = record->ended_ns = record->cpu_ns = record->user_ns = record->system_ns =
+		NOT_MEASURED;
 	record->memory_peak = record->oom_kills = record->processes_peak = record->process_limit_hits = NOT_MEASURED;
 	record->disk_bytes = record->disk_inodes = record->stdout_bytes = record->stderr_bytes = NOT_MEASURED;
 }

@@ -54,6 +54,7 @@ struct watch {
 	uint32_t events;   /* what epoll knows; 0 = not registered */
 	bool always_ready; /* a regular file: epoll refuses it, read and write never wait */
 	bool shared;	   /* the caller's own, blocking description: poll before every use */
+	bool has_peer;	   /* the caller's, a pipe or socket: somebody at its other end waits for its end */
 };
 
 /* One direction of one stream. Bounded memory: what is in `buffer` plus what the kernel's pipes hold. */
@@ -129,6 +130,7 @@ struct run {
 	int status; /* wait status of the program */
 	bool has_status;
 	uint64_t started_ns, setup_ended_ns, gate_ns, ended_ns;
+	uint64_t ending_ns; /* see ending.c; 0 = the end was known before it could be seen */
 	uint64_t setup_deadline_ns, drain_deadline_ns, armed_ns;
 	uint64_t next_sample_ns, next_cpu_ns;
 	uint64_t base_bytes, base_inodes, init_cpu_ns;
@@ -190,6 +192,9 @@ bool pumps_drained(const struct run *run);
 void pumps_attach_terminal(struct run *run, int master);
 void pump_close_from(struct run *run, struct pump *pump);
 void pump_close_to(struct run *run, struct pump *pump);
+
+/* ending.c: to be called before the end of a stream of the program's is passed on. */
+void run_stream_ended(struct run *run);
 
 /* terminal.c */
 int terminal_raw(struct run *run);

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "201563a6613a2123";
+export const wireTable = "dcef8944a1ea76c4";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -675,6 +675,8 @@ export interface RunRecord {
   /** 2^64-1 = not measured, here and below */
   readonly wallNs: bigint;
   readonly setupNs: bigint;
+  /** when the end of the program was seen or decided, by CLOCK_MONOTONIC: of two runs, which ended first */
+  readonly endedNs: bigint;
   readonly cpuNs: bigint;
   readonly userNs: bigint;
   readonly systemNs: bigint;
@@ -1486,7 +1488,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "RunRecord": {
-  "size": 536,
+  "size": 544,
   "fields": [
    {
     "name": "magic",
@@ -1633,99 +1635,105 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
-    "name": "cpuNs",
+    "name": "endedNs",
     "type": "u64",
     "offset": 112,
     "size": 8
    },
    {
-    "name": "userNs",
+    "name": "cpuNs",
     "type": "u64",
     "offset": 120,
     "size": 8
    },
    {
-    "name": "systemNs",
+    "name": "userNs",
     "type": "u64",
     "offset": 128,
     "size": 8
    },
    {
-    "name": "memoryPeak",
+    "name": "systemNs",
     "type": "u64",
     "offset": 136,
     "size": 8
    },
    {
-    "name": "oomKills",
+    "name": "memoryPeak",
     "type": "u64",
     "offset": 144,
     "size": 8
    },
    {
-    "name": "processesPeak",
+    "name": "oomKills",
     "type": "u64",
     "offset": 152,
     "size": 8
    },
    {
-    "name": "processLimitHits",
+    "name": "processesPeak",
     "type": "u64",
     "offset": 160,
     "size": 8
    },
    {
-    "name": "diskBytes",
+    "name": "processLimitHits",
     "type": "u64",
     "offset": 168,
     "size": 8
    },
    {
-    "name": "diskInodes",
+    "name": "diskBytes",
     "type": "u64",
     "offset": 176,
     "size": 8
    },
    {
-    "name": "stdoutBytes",
+    "name": "diskInodes",
     "type": "u64",
     "offset": 184,
     "size": 8
    },
    {
-    "name": "stderrBytes",
+    "name": "stdoutBytes",
     "type": "u64",
     "offset": 192,
     "size": 8
    },
    {
-    "name": "denialsLost",
+    "name": "stderrBytes",
     "type": "u64",
     "offset": 200,
     "size": 8
    },
    {
-    "name": "sampleStepNs",
+    "name": "denialsLost",
     "type": "u64",
     "offset": 208,
     "size": 8
    },
    {
+    "name": "sampleStepNs",
+    "type": "u64",
+    "offset": 216,
+    "size": 8
+   },
+   {
     "name": "mechanisms",
     "type": "array:u32:15",
-    "offset": 216,
+    "offset": 224,
     "size": 60
    },
    {
     "name": "leftovers",
     "type": "u32",
-    "offset": 276,
+    "offset": 284,
     "size": 4
    },
    {
     "name": "errorText",
     "type": "text:256",
-    "offset": 280,
+    "offset": 288,
     "size": 256
    }
   ]

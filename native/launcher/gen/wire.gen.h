@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "201563a6613a2123"
+#define WIRE_TABLE "dcef8944a1ea76c4"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -465,6 +465,7 @@ struct wire_run_record {
 	uint32_t pad0;
 	uint64_t wall_ns; /* 2^64-1 = not measured, here and below */
 	uint64_t setup_ns;
+	uint64_t ended_ns; /* when the end of the program was seen or decided, by CLOCK_MONOTONIC: of two runs, which ended first */
 	uint64_t cpu_ns;
 	uint64_t user_ns;
 	uint64_t system_ns;
@@ -482,7 +483,7 @@ struct wire_run_record {
 	uint32_t leftovers; /* cgroups that could not be removed */
 	char error_text[256]; /* path or file the failure is about */
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_run_record) == 536, "layout of RunRecord");
+_Static_assert(sizeof(struct wire_run_record) == 544, "layout of RunRecord");
 
 struct wire_output_record {
 	uint32_t index;

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { capture } from "../../../cli/run/capture.ts";
 import { readCached, writeCached } from "../../../cli/run/filter-cache.ts";
 import { messageReader } from "../../../cli/run/framing.ts";
-import { launch } from "../../../cli/run/launcher.ts";
+import { startLauncher } from "../../../cli/run/launcher.ts";
 import { enums } from "../../../policy/wire/wire.gen.ts";
 
 let folder = "";
@@ -97,15 +97,11 @@ test("captured output is bounded, exactly", async () => {
 });
 
 describe("a launcher", () => {
-  const start = (launcher: string) =>
-    launch({
-      launcher,
-      sandbox: new Uint8Array(8),
-      exec: new Uint8Array(8),
-      targets: ["ignore", "pipe", "ignore"],
-      detached: true,
-      scope: null,
-    });
+  const start = async (launcher: string) => {
+    const started = await startLauncher({ launcher, targets: ["ignore", "pipe", "ignore"], detached: true });
+    await started.begin({ sandboxBytes: new Uint8Array(8), execBytes: new Uint8Array(8), scope: null });
+    return started;
+  };
   const script = (text: string) => {
     writeFileSync(at("launcher"), `#!/bin/sh\n${text}\n`, { mode: 0o755 });
     return at("launcher");

@@ -2,7 +2,6 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { checkOptions } from "../../../cli/library/options.ts";
 import { loadProfile, userProfileNames } from "../../../cli/run/profiles.ts";
 import { parsePasswd, parseUser } from "../../../cli/run/user.ts";
 import { builtinProfiles, loadBuiltin, resolveProfile } from "../../../policy/profile/index.ts";
@@ -101,55 +100,5 @@ describe("users", () => {
   });
   test("the first entry of a name counts; lines that are none do not", () => {
     expect([...parsePasswd("a:x:1:2::/:\nx\n:x:1:1\nb:x:y:z\na:x:3:4")]).toEqual([["a", { uid: 1, gid: 2 }]]);
-  });
-});
-
-describe("options of the library", () => {
-  const refused = (options: unknown) => caught(() => checkOptions(options));
-  test("what is right passes", () => {
-    expect(
-      refused({
-        command: ["a"],
-        stdin: new Uint8Array(),
-        limits: { memory: null },
-        files: { a: "\ud83d\ude00", b: { content: "" } },
-        profile: undefined,
-      }),
-    ).toBeUndefined();
-    expect(refused({ script: "x.py" })).toBeUndefined();
-  });
-  test.each<[unknown, string]>([
-    [undefined, "one object"],
-    [["true"], "one object"],
-    [{}, "nothing to run"],
-    [{ command: [] }, "nothing to run"],
-    [{ command: "true" }, "array of strings"],
-    [{ command: ["a\0b"] }, "without NUL"],
-    [{ command: ["a"], stdni: "" }, "'stdni': unknown option"],
-    [{ command: ["a"], stdin: 5 }, "a string or bytes"],
-    [{ command: ["a"], limits: { mem: 1 } }, "'mem' is no limit"],
-    [{ command: ["a"], files: { a: 5 } }, "must map paths"],
-    [{ command: ["a"], env: { "A=B": "1" } }, "'A=B'"],
-    [{ command: ["a"], env: { A: 1 } }, "'A'"],
-    [{ command: ["a"], volumes: [{ source: "/a" }] }, "'volumes'"],
-    [{ command: ["a"], network: "bridge" }, "none, host"],
-    [{ command: ["a"], outputMaxBytes: -1 }, "positive whole number"],
-    [{ command: ["a"], signal: {} }, "AbortSignal"],
-    [{ command: ["a", "\ud800"] }, "'command[1]': holds half a surrogate pair"],
-    [{ command: ["a"], stdin: "\udc00" }, "'stdin': holds half a surrogate pair"],
-    [{ command: ["a"], env: { A: "\ud800" } }, "'env.A': holds"],
-    [{ command: ["a"], files: { "\ud800": "" } }, "holds half"],
-    [{ command: ["a"], set: { "process.env.A": "\ud800" } }, "holds half"],
-    [{ command: ["a"], encoding: "latin1" }, "utf8, buffer"],
-  ])("refused: %j", (options, text) => {
-    expect(refused(options)).toMatchObject({ code: "usage", message: expect.stringContaining(text) });
-  });
-  test("an image has a command of its own, and is no second root", () => {
-    expect(refused({ image: "debian", pull: "never", entrypoint: [] })).toBeUndefined();
-    expect(refused({ image: "debian", rootfs: "host" })).toMatchObject({
-      code: "usage",
-      message: expect.stringContaining("'image' and 'rootfs'"),
-    });
-    expect(refused({ command: ["a"], pull: "often" })).toMatchObject({ code: "usage" });
   });
 });

@@ -233,6 +233,7 @@ export const okRecord: RunRecord = {
   diskFull: 0,
   wallNs: 12_400_000n,
   setupNs: 1_900_000n,
+  endedNs: 77_000_000_000n,
   cpuNs: 8_100_000n,
   userNs: 6_000_000n,
   systemNs: 2_100_000n,

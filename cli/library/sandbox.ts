@@ -1,0 +1,189 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { BelljarError } from "../../policy/errors.ts";
+import { isRootInNameOnly } from "../host/account.ts";
+import { loadConfig } from "../host/config.ts";
+import type { ProgramInput } from "../run/input.ts";
+import { type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
+import { runSession } from "../run/session.ts";
+import { checkCommand, checkOptions, checkRoot } from "./check.ts";
+import { passFiles } from "./folder.ts";
+import { programInput, programLimits, sandboxInput } from "./input.ts";
+import { interact, type ReadyProgram } from "./interact.ts";
+import type { CloseOptions, InteractOptions, InteractProgram, OpenOptions, ProgramOptions, SandboxRunOptions } from "./options.ts";
+import { endReason, Queue } from "./queue.ts";
+import { type Bytes, decoderFor, type InteractResult, type RunResult, refuseFailure, type Utf8 } from "./results.ts";
+
+function refuseRoot(): void {
+  if (process.getuid?.() !== 0 || isRootInNameOnly(readFileSync("/proc/self/uid_map", "utf8"))) return;
+  throw new BelljarError("root-refused", "starting: belljar does not run programs as root", {
+    hint: "run this program as an ordinary user; the command `belljar run` can become one with --run-as",
+  });
+}
+
+/** How a program is started: by {@link Sandbox.run} or as one of two. */
+type ProgramStart = Pick<ProgramInput, "command" | "stdin" | "capture">;
+
+/**
+ * Runs programs, each in a fresh sandbox of its own, under one profile on one root. What they have in common is done once, when it is
+ * opened: the profile is resolved, the host is asked, filters are compiled, the image is pulled, unpacked and kept from removal. To be
+ * closed, by `await using` or {@link Sandbox.close}.
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly #options: OpenOptions;
+  readonly #prepared: PreparedSandbox;
+  readonly #queue: Queue;
+  readonly #active = new Set<AbortController>();
+  #released: Promise<void> | null = null;
+
+  private constructor(options: OpenOptions, prepared: PreparedSandbox) {
+    const { concurrency = availableParallelism(), queueLimit = Number.POSITIVE_INFINITY } = options;
+    this.#options = options;
+    this.#prepared = prepared;
+    this.#queue = new Queue({ concurrency, queueLimit });
+  }
+
+  /** Throws BelljarError for what is wrong with options, profile, image or host; nothing has been started then. */
+  static async open(options: OpenOptions = {}): Promise<Sandbox> {
+    checkRoot(checkOptions("Sandbox.open()", options));
+    refuseRoot();
+    const { signal } = options;
+    if (signal?.aborted) throw endReason(signal);
+    const prepared = await prepareSandbox(sandboxInput(options), {
+      config: loadConfig(),
+      environment: process.env,
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return new Sandbox(options, prepared);
+  }
+
+  /**
+   * Runs one program, when it is its turn, and returns its report, its output and the files asked for. What the program does, also that
+   * it could not start or was cancelled, is the report's to tell. Throws BelljarError, with `code`, `hint` and `cause`, for what went
+   * wrong on our side: options, files of the caller, host, sandbox; `stream-failed` for what a source or taker of a stream threw, which
+   * ends the run; `queue-full`; `closed`; and `cancelled` when `signal` was aborted before anything started.
+   */
+  async run(command: readonly string[], options: SandboxRunOptions & Bytes): Promise<RunResult<Uint8Array>>;
+  async run(command: readonly string[], options?: SandboxRunOptions & Utf8): Promise<RunResult<string>>;
+  async run(command: readonly string[], options: SandboxRunOptions): Promise<RunResult<string> | RunResult<Uint8Array>>;
+  async run(command: readonly string[], options: SandboxRunOptions = {}): Promise<RunResult<string> | RunResult<Uint8Array>> {
+    const { stdin, onStdout, onStderr } = checkOptions("sandbox.run()", options);
+    const words = this.#commandOf(command, options);
+    const start = {
+      command: words,
+      stdin: stdin === undefined ? "null" : "pump",
+      capture: onStdout === undefined || onStderr === undefined,
+    } as const;
+    const decode = decoderFor(options);
+    return this.#turn({ slots: 1, signal: options.signal }, (signal) =>
+      this.#withProgram(options, { start, signal }, async ({ prepared, files }) => {
+        const { report, stdout, stderr } = await runSession(prepared, {
+          targets: [stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+          ...{ stdin, onStdout, onStderr },
+          onSignals: false,
+          abort: signal,
+        });
+        refuseFailure(report);
+        const outputs = await files.read(report);
+        return { report, stdout: decode(stdout), stderr: decode(stderr), outputs, warnings: prepared.warnings } as RunResult<string>;
+      }),
+    );
+  }
+
+  /**
+   * Runs two programs at once, each in a sandbox of its own: what the one writes to stdout the other reads from stdin. Each has its own
+   * verdict, usage and limits, and its output is counted. When one ends, the other reads an end of file and writes into a broken pipe; what
+   * then keeps it running are its own limits. Takes two places of the queue. Throws as {@link Sandbox.run} does.
+   */
+  async interact(
+    judge: InteractProgram,
+    contestant: InteractProgram,
+    options: InteractOptions & Bytes,
+  ): Promise<InteractResult<Uint8Array>>;
+  async interact(judge: InteractProgram, contestant: InteractProgram, options?: InteractOptions & Utf8): Promise<InteractResult<string>>;
+  async interact(
+    judge: InteractProgram,
+    contestant: InteractProgram,
+    options: InteractOptions = {},
+  ): Promise<InteractResult<string> | InteractResult<Uint8Array>> {
+    checkOptions("sandbox.interact()", options);
+    const ready = (program: InteractProgram, signal: AbortSignal, use: (ready: ReadyProgram) => Promise<InteractResult<string>>) => {
+      const start = { command: program.command, stdin: "pump", capture: program.onStderr === undefined } as const;
+      return this.#withProgram(program, { start, signal }, use);
+    };
+    for (const program of [judge, contestant]) this.#commandOf(checkOptions("a program of sandbox.interact()", program).command, program);
+    return this.#turn({ slots: 2, signal: options.signal }, (signal) =>
+      ready(judge, signal, (first) =>
+        ready(contestant, signal, (second) =>
+          interact({ ...first, onStderr: judge.onStderr }, { ...second, onStderr: contestant.onStderr }, { ...options, signal }),
+        ),
+      ),
+    );
+  }
+
+  /**
+   * Takes no more runs, and resolves when all that were taken have ended and nothing of the sandbox is left. Without `cancel` it waits for
+   * those that run and those that wait; it may be called again, with it.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    const { cancel = false } = checkOptions("sandbox.close()", options);
+    const idle = this.#queue.close();
+    if (cancel) for (const run of this.#active) run.abort(new BelljarError("closed", "starting: the sandbox has been closed"));
+    await idle;
+    this.#released ??= this.#prepared.release();
+    await this.#released;
+  }
+
+  /** As {@link Sandbox.close}: waits. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #commandOf(command: unknown, { script }: ProgramOptions): readonly string[] {
+    return checkCommand(command, { optional: script !== undefined || this.#options.image !== undefined });
+  }
+
+  /** Waits for a turn, for a run that ends with `signal` or with the sandbox. */
+  async #turn<Result>(
+    { slots, signal }: { readonly slots: number; readonly signal: AbortSignal | undefined },
+    use: (signal: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    const controller = new AbortController();
+    const abort = () => controller.abort(signal?.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    this.#active.add(controller);
+    try {
+      const leave = await this.#queue.enter(slots, controller.signal);
+      try {
+        return await use(controller.signal);
+      } finally {
+        leave();
+      }
+    } finally {
+      this.#active.delete(controller);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /** Makes a program ready, and takes back what that made when it is over, however it ends. */
+  async #withProgram<Result>(
+    options: ProgramOptions,
+    { start, signal }: { readonly start: ProgramStart; readonly signal: AbortSignal },
+    use: (ready: ReadyProgram) => Promise<Result>,
+  ): Promise<Result> {
+    const files = await passFiles(options);
+    try {
+      const input = programInput(options, { ...start, files, env: this.#options.env });
+      const prepared = await this.#prepared.planRun(input, programLimits(options));
+      try {
+        if (signal.aborted) throw endReason(signal);
+        return await use({ prepared, files });
+      } finally {
+        await prepared.release();
+      }
+    } finally {
+      await files.remove();
+    }
+  }
+}
