@@ -119,6 +119,7 @@ const needs = {
   limits: [
     { what: "User-Mode Linux", there: command("linux.uml"), apt: "user-mode-linux", dnf: null, apk: null, pacman: null },
     { what: "insmod", there: command("insmod"), apt: "kmod", dnf: "kmod", apk: "kmod", pacman: "kmod" },
+    { what: "mke2fs", there: command("mke2fs"), apt: "e2fsprogs", dnf: "e2fsprogs", apk: "e2fsprogs", pacman: "e2fsprogs" },
     { what: "systemd", there: file("/lib/systemd/systemd"), apt: "systemd", dnf: "systemd", apk: null, pacman: "systemd" },
     { what: "D-Bus", there: command("dbus-daemon"), apt: "dbus", dnf: "dbus-daemon", apk: "dbus", pacman: "dbus" },
     {

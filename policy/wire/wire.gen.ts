@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "dcef8944a1ea76c4";
+export const wireTable = "e2aad1a8816ab158";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -328,7 +328,7 @@ export const steps = [
   {
     "name": "stdio",
     "stage": "child",
-    "doc": "put the program's stdin, stdout and stderr in place"
+    "doc": "put the program's stdin, stdout and stderr in place; close every descriptor but those and the gate's"
   },
   {
     "name": "boundingSet",

@@ -1,10 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "vitest";
 import { fixtureProgram } from "./compile.ts";
-import { root } from "./places.ts";
+import { makeTempDir, root } from "./places.ts";
 
 /** null: this machine has it; otherwise the reason why not. */
 type Probe = () => string | null;
@@ -83,12 +83,27 @@ function subids(): string | null {
   return can("/usr/bin/newuidmap", constants.X_OK) ? null : "newuidmap is missing";
 }
 
+/** In a folder as tests have theirs: where that is a tmpfs, it says nothing of disks. */
+function overlayOnDisk(): string | null {
+  const folder = makeTempDir("probe");
+  try {
+    return tries(join(root, "native/build/belljar-launch"), "probe-overlay", folder)();
+  } finally {
+    // Overlay makes a folder that nobody may enter.
+    spawnSync("chmod", ["-R", "u+rwx", folder]);
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 const probes = {
   userns: tries("unshare", "-Ur", "true"),
   netns: tries("unshare", "-Urn", "true"),
   proc: launcherProbe("proc"),
   landlock: launcherProbe("landlock"),
   overlay: launcherProbe("overlay"),
+  "no-overlay-on-tmpfs": () =>
+    launcherProbe("overlayMount")() ?? (launcherProbe("overlay")() === null ? "kernel overlay works on this kernel's tmpfs" : null),
+  "overlay-on-disk": overlayOnDisk,
   perf: launcherProbe("perfClock"),
   cgroup1,
   cgroup2,

@@ -25,7 +25,7 @@ export type Driver = (typeof drivers)[number];
 
 const busyboxPaths = ["/bin/busybox", "/usr/bin/busybox", "/sbin/busybox", "/bin/busybox.static"];
 
-function readBusybox(): Buffer {
+export function readBusybox(): Buffer {
   for (const path of busyboxPaths)
     try {
       return readFileSync(path);

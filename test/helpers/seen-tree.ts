@@ -1,4 +1,5 @@
 // Lines of the program `list-tree` (test/fixtures/programs), as they must be.
+import type { BelljarOptions } from "./belljar.ts";
 import type { ImageHome } from "./run-image.ts";
 
 export interface SeenEntry {
@@ -52,8 +53,13 @@ export type World = (typeof worlds)[number];
 export const asRoot = (world: World): readonly string[] => ["-p", "image", "--set", `user.mode=${world}`];
 
 /** What a program sees below /t of an image whose base layer has the tools. */
-export async function listSeen(home: ImageHome, image: string, options: readonly string[]): Promise<readonly string[]> {
-  const { stdout, stderr, report } = await home.run(image, options, ["/bin/list-tree", "/t"]);
+export async function listSeen(
+  home: ImageHome,
+  image: string,
+  options: readonly string[],
+  more: BelljarOptions = {},
+): Promise<readonly string[]> {
+  const { stdout, stderr, report } = await home.run(image, options, ["/bin/list-tree", "/t"], { deadlineMs: 120_000, ...more });
   if (report.verdict !== "ok") throw new Error(`list-tree: ${report.message}; ${stderr}`);
   return stdout.trimEnd().split("\n");
 }

@@ -113,26 +113,27 @@ function entry(fields: RawHeader, data: Bytes, { pax: records }: Extra): Buffer 
   return Buffer.concat([...front, header(fields), padded(data)]);
 }
 
-const shortName = (name: Bytes): boolean => bytesOf(name).length <= 100;
-const withName = (name: Bytes, extra: Extra): Extra =>
-  shortName(name)
-    ? extra
-    : { ...extra, pax: [...(Array.isArray(extra.pax) ? extra.pax : Object.entries(extra.pax ?? {})), ["path", name]] };
+/** What is longer than its field goes into an extended header: cut off, it would be another name. */
+function withNames(extra: Extra, name: Bytes, link: Bytes = ""): Extra {
+  const long = Object.entries({ path: name, linkpath: link }).filter(([, value]) => bytesOf(value).length > 100);
+  const given = Array.isArray(extra.pax) ? extra.pax : Object.entries(extra.pax ?? {});
+  return long.length === 0 ? extra : { ...extra, pax: [...given, ...long] };
+}
 
 export function file(name: Bytes, content: Bytes = "", extra: Extra = {}): Buffer {
-  return entry({ ...extra, name, size: bytesOf(content).length }, content, withName(name, extra));
+  return entry({ ...extra, name, size: bytesOf(content).length }, content, withNames(extra, name));
 }
 
 export function directory(name: Bytes, mode = 0o755, extra: Extra = {}): Buffer {
-  return entry({ mode, ...extra, name, type: "5" }, "", withName(name, extra));
+  return entry({ mode, ...extra, name, type: "5" }, "", withNames(extra, name));
 }
 
 export function symlink(name: Bytes, target: Bytes, extra: Extra = {}): Buffer {
-  return entry({ mode: 0o777, ...extra, name, type: "2", link: target }, "", withName(name, extra));
+  return entry({ mode: 0o777, ...extra, name, type: "2", link: target }, "", withNames(extra, name, target));
 }
 
 export function hardlink(name: Bytes, target: Bytes, extra: Extra = {}): Buffer {
-  return entry({ ...extra, name, type: "1", link: target }, "", withName(name, extra));
+  return entry({ ...extra, name, type: "1", link: target }, "", withNames(extra, name, target));
 }
 
 export function fifo(name: Bytes, extra: Extra = {}): Buffer {

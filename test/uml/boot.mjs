@@ -1,6 +1,6 @@
 // The part that runs as the ordinary user: the kernel is a process of that user's, and so is all that happens in the guest.
 // Nothing of this machine is written to, but for $BELLJAR_TEST_CACHE: the guest's root is an overlay whose upper directory is in its memory.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
   accessSync,
   constants,
@@ -11,6 +11,7 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { userInfo } from "node:os";
@@ -21,6 +22,9 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const kernel = "/usr/bin/linux.uml";
 const modules = "/usr/lib/uml/modules";
+/** A file that is a disk of the guest's: ids and attributes of files there are the guest's own. Sparse, so that only what is written takes room. */
+const diskBytes = 1024 ** 3;
+const mkfs = "/usr/sbin/mke2fs";
 const tmpfsMagic = 0x01021994;
 /** Longer than any suite here takes; a guest that hangs must not hang its caller. */
 const deadlineMs = 30 * 60_000;
@@ -35,6 +39,7 @@ if (!args.includes("--") || command.length === 0) {
 for (const [path, name] of [
   [kernel, "user-mode-linux"],
   ["/usr/sbin/insmod", "kmod"],
+  [mkfs, "e2fsprogs"],
   ...(systemd ? [["/lib/systemd/systemd", "systemd"]] : []),
 ])
   if (!existsSync(path)) {
@@ -74,8 +79,13 @@ writeFileSync(
     .map(([name, value]) => `${name}=${quoted(value)}\n`)
     .join(""),
 );
+const disk = join(work, "disk");
+writeFileSync(disk, "");
+truncateSync(disk, diskBytes);
+execFileSync(mkfs, ["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-E", `root_owner=${process.getuid()}:${process.getgid()}`, disk]);
 const environment = [
   ["PATH", `${dirname(process.execPath)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`],
+  ["BELLJAR_TEST_TMP", "/mnt/disk"],
   ...passedOn.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
 ];
 writeFileSync(
@@ -89,6 +99,7 @@ const child = spawn(
   [
     ...["--pdeathsig", "KILL", kernel],
     `mem=${process.env.BELLJAR_UML_MEMORY ?? "3G"}`,
+    `ubd0=${disk}`,
     ...["rootfstype=hostfs", "rw", `init=${join(here, "init.sh")}`, `BELLJAR_WORK=${work}`],
     ...["con=null", "con0=null,fd:1", "con1=null,fd:1", "quiet", "loglevel=1", "panic=-1"],
   ],

@@ -23,6 +23,8 @@ done
 mkdir -p dev/pts dev/shm
 mount -t devpts devpts dev/pts
 mount -t tmpfs -o mode=1777 tmpfs dev/shm
+mkdir -p mnt/disk
+mount -t ext4 dev/ubda mnt/disk || halt_with 1
 mount -t cgroup2 cgroup2 sys/fs/cgroup || halt_with 1
 ln -sf /proc/self/fd dev/fd
 [ -z "$MODULES" ] || for module in fs/fuse/fuse drivers/net/tun; do insmod "$MODULES/kernel/$module.ko" 2>/dev/null; done

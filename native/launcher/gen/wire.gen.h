@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "dcef8944a1ea76c4"
+#define WIRE_TABLE "e2aad1a8816ab158"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -233,7 +233,7 @@ enum step {
 	STEP_GUARD_INIT = 24, /* init: drop every capability and descriptor and install init's own filter */
 	STEP_SESSION = 25, /* child: new session; new anonymous session keyring */
 	STEP_TERMINAL = 26, /* child: open a pty of the sandbox's own devpts and make it the controlling terminal */
-	STEP_STDIO = 27, /* child: put the program's stdin, stdout and stderr in place */
+	STEP_STDIO = 27, /* child: put the program's stdin, stdout and stderr in place; close every descriptor but those and the gate's */
 	STEP_BOUNDING_SET = 28, /* child: drop capabilities beyond the ceiling from the bounding set */
 	STEP_GROUPS = 29, /* child: set supplementary groups where the map allows it */
 	STEP_IDS = 30, /* child: set group and user ids */
