@@ -195,9 +195,15 @@ int cgroups_make(struct run *run)
 		else if ((r = make_v2(run, i)) < 0)
 			return r;
 	}
+	return cgroups_limit(run);
+}
+
+int cgroups_limit(struct run *run)
+{
 	for (uint32_t i = 0; i < run->plan.exec->cgroup_writes.count; i++) {
-		r = write_limit(run,
-				plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i));
+		int r = write_limit(
+			run, plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i));
+
 		if (r < 0)
 			return r;
 	}

@@ -338,7 +338,7 @@ static int build(struct init *init)
 	return ready(init, &namespaces);
 }
 
-void init_main(const struct plan *plan, int channel)
+void init_main(struct plan *plan, int channel)
 {
 	struct init init = { .plan = plan,
 			     .channel = channel,
@@ -372,6 +372,7 @@ void init_main(const struct plan *plan, int channel)
 		program = sys_fork(NULL);
 		if (program == 0)
 			task_main(&init);
+		plan_drop_handover(plan);
 		r = program < 0 ? init_fail(&init, STEP_SPAWN_TASK, 0, program, "") : guard_init(&init, &signals);
 	}
 	if (r < 0) {

@@ -28,7 +28,7 @@ struct init {
 };
 
 /* Runs as PID 1 of the sandbox after clone3; never returns. Async-signal-safe throughout. */
-_Noreturn void init_main(const struct plan *plan, int channel);
+_Noreturn void init_main(struct plan *plan, int channel);
 
 /* Notes where something failed; returns the negative errno for passing on. */
 int init_fail(struct init *init, uint32_t step, uint32_t index, int error, const char *text);

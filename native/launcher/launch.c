@@ -67,6 +67,11 @@ int launch_start(struct run *run)
 	r = cgroups_make(run);
 	if (r < 0)
 		return r;
+	if (run->plan.exec->parked) {
+		r = plan_make_handover(&run->plan);
+		if (r < 0)
+			return run_fail(run, STAGE_PARENT, STEP_CLONE, 2, r, "handover");
+	}
 	r = socket_pair(&run->channel, &channel);
 	if (r == 0)
 		r = socket_pair(&run->gate, &run->program_ends[0]);
@@ -119,8 +124,6 @@ static void go_on(struct run *run, uint32_t step)
 
 void launch_open_gate(struct run *run)
 {
-	int r;
-
 	/* These must be true: init gave everything up, and the task has its filters on. */
 	if (!run->guarded || !run->waiting || run->gate_open || run->state >= RUN_ENDING)
 		return;
@@ -129,9 +132,13 @@ void launch_open_gate(struct run *run)
 	/* Nobody would answer its denied calls. */
 	if ((run->task.audit == AUDIT_STATE_EXACT || run->task.audit == AUDIT_STATE_INEXACT) && run->listener.fd < 0)
 		return;
-	r = cgroups_attach(run, run->program_pid);
-	if (r < 0)
+	if (!run->attached && cgroups_attach(run, run->program_pid) < 0)
 		return;
+	run->attached = true;
+	if (run->plan.exec->parked) {
+		park(run);
+		return;
+	}
 	run->gate_open = true;
 	run->setup_ended_ns = run->gate_ns = now_ns();
 	run->state = RUN_RUNNING;
@@ -196,6 +203,14 @@ bool launch_channel(struct run *run)
 		launch_open_gate(run);
 		break;
 	case INIT_EXITED:
+		/* Before the gate opens it is a task of ours that ended, and says why if it can; no program has run. */
+		while (!run->gate_open && run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
+			;
+		if (!run->gate_open) {
+			(void)run_fail(run, STAGE_CHILD, STEP_GATE,
+				       WIFSIGNALED(message.status) ? (uint32_t)WTERMSIG(message.status) : 0, 0, "");
+			break;
+		}
 		run->status = message.status;
 		run->has_status = true;
 		run->init_cpu_ns = message.init_cpu_ns;

@@ -262,6 +262,9 @@ static bool meaning_ok(const struct plan *plan)
 	if (!filter_ok(sandbox->base_filter) || !filter_ok(exec->filter) || !filter_ok(sandbox->audit_base_filter) ||
 	    !filter_ok(exec->audit_filter) || exec->audit_slots.count > PLAN_MAX_SLOTS)
 		return false;
+	/* Nothing of a template is used up before it is known what is to run. */
+	if (exec->parked && (terminal || exec->files_in.count || exec->files_out.count))
+		return false;
 	/* A terminal is all three streams or none. */
 	if (terminal != (exec->stdout == STDIO_KIND_TERMINAL) || terminal != (exec->stderr == STDIO_KIND_TERMINAL))
 		return false;
@@ -273,19 +276,50 @@ static bool meaning_ok(const struct plan *plan)
 	       exec->sample_ms <= PLAN_MAX_MS;
 }
 
+/* Room for one part, and for the pointers to its texts. */
+#define PART_CAPACITY	  ((size_t)WIRE_MAX_PLAN_BYTES)
+#define TABLES_CAPACITY	  (2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *))
+#define HANDOVER_CAPACITY (sizeof(struct handover) + TABLES_CAPACITY + PART_CAPACITY)
+
+/* Reserved once at its cap; pages that are not filled are never touched. */
+static void *reserve(size_t capacity, int flags)
+{
+	void *at = mmap(NULL, capacity, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static int read_exec_part(int fd, uint8_t *at, struct plan *plan)
+{
+	struct wire_header header;
+	int r = read_header(fd, &header);
+
+	if (r == 0)
+		r = read_part(fd, at, &header, PLAN_KIND_EXEC);
+	if (r < 0)
+		return r;
+	plan->exec_part = (struct part){ at, header.total_size };
+	plan->exec = (const void *)(at + sizeof(header));
+	at += header.total_size;
+	if (!meaning_ok(plan))
+		return -EBADMSG;
+	plan->argv = (char **)(void *)at;
+	point_at_texts(&plan->exec_part, plan->exec->argv, plan->argv);
+	plan->envp = plan->argv + plan->exec->argv.count + 1;
+	point_at_texts(&plan->exec_part, plan->exec->env, plan->envp);
+	return 0;
+}
+
 int plan_read(int fd, struct plan *ret_plan)
 {
-	const size_t capacity = 2 * (size_t)WIRE_MAX_PLAN_BYTES + 2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *);
 	struct wire_header header;
-	uint8_t *at;
+	uint8_t *at = reserve(2 * PART_CAPACITY + TABLES_CAPACITY, MAP_PRIVATE);
 	int r;
 
-	/* Reserved once at its cap; pages that the plan does not fill are never touched. */
-	at = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (at == MAP_FAILED)
+	if (!at)
 		return -errno;
 	ret_plan->mapping = at;
-	ret_plan->mapping_size = capacity;
+	ret_plan->mapping_size = 2 * PART_CAPACITY + TABLES_CAPACITY;
 	r = read_header(fd, &header);
 	if (r == 0)
 		r = read_part(fd, at, &header, PLAN_KIND_SANDBOX);
@@ -293,20 +327,94 @@ int plan_read(int fd, struct plan *ret_plan)
 		return r;
 	ret_plan->sandbox_part = (struct part){ at, header.total_size };
 	ret_plan->sandbox = (const void *)(at + sizeof(header));
-	at += header.total_size;
-	r = read_header(fd, &header);
+	return read_exec_part(fd, at + header.total_size, ret_plan);
+}
+
+static bool same_text(const struct plan *a, struct wire_str left, const struct plan *b, struct wire_str right)
+{
+	return strcmp(plan_text(&a->exec_part, left), plan_text(&b->exec_part, right)) == 0;
+}
+
+static bool same_bytes(const struct plan *a, uint32_t left, const struct plan *b, uint32_t right, size_t size)
+{
+	return memcmp(a->exec_part.base + left, b->exec_part.base + right, size) == 0;
+}
+
+/* Of lists whose elements point nowhere. */
+#define same_list(a, left, b, right, TYPE) \
+	((left).count == (right).count &&  \
+	 same_bytes(a, (left).off, b, (right).off, (size_t)(left).count * sizeof(struct TYPE)))
+
+/* What the waiting task has put on already, and what was chosen with it; all else of an exec part may differ. */
+static bool same_task(const struct plan *a, const struct plan *b)
+{
+	const struct wire_exec_plan *x = a->exec, *y = b->exec;
+
+	return x->uid == y->uid && x->gid == y->gid && x->capabilities == y->capabilities && x->umask == y->umask &&
+	       x->stdin == y->stdin && x->stdout == y->stdout && x->stderr == y->stderr &&
+	       x->sample_ms == y->sample_ms && x->stop_signal == y->stop_signal &&
+	       memcmp(x->mechanisms, y->mechanisms, sizeof(x->mechanisms)) == 0 && same_text(a, x->cwd, b, y->cwd) &&
+	       same_list(a, x->groups, b, y->groups, wire_number) && same_list(a, x->cpus, b, y->cpus, wire_number) &&
+	       x->filter.len == y->filter.len && same_bytes(a, x->filter.off, b, y->filter.off, x->filter.len) &&
+	       x->audit_filter.len == y->audit_filter.len &&
+	       same_bytes(a, x->audit_filter.off, b, y->audit_filter.off, x->audit_filter.len) &&
+	       same_list(a, x->audit_slots, b, y->audit_slots, wire_audit_slot) &&
+	       same_list(a, x->audit_arguments, b, y->audit_arguments, wire_audit_argument);
+}
+
+int plan_read_second(int fd, struct plan *plan)
+{
+	uint8_t *at = reserve(PART_CAPACITY + TABLES_CAPACITY, MAP_PRIVATE);
+	struct plan second = *plan;
+	int r;
+
+	if (!at)
+		return -errno;
+	r = read_exec_part(fd, at, &second);
+	if (r == 0 && (second.exec->parked || !same_task(plan, &second)))
+		r = -EBADMSG;
 	if (r == 0)
-		r = read_part(fd, at, &header, PLAN_KIND_EXEC);
-	if (r < 0)
-		return r;
-	ret_plan->exec_part = (struct part){ at, header.total_size };
-	ret_plan->exec = (const void *)(at + sizeof(header));
-	at += header.total_size;
-	if (!meaning_ok(ret_plan))
-		return -EBADMSG;
-	ret_plan->argv = (char **)(void *)at;
-	point_at_texts(&ret_plan->exec_part, ret_plan->exec->argv, ret_plan->argv);
-	ret_plan->envp = ret_plan->argv + ret_plan->exec->argv.count + 1;
-	point_at_texts(&ret_plan->exec_part, ret_plan->exec->env, ret_plan->envp);
-	return 0;
+		*plan = second;
+	return r;
+}
+
+int plan_make_handover(struct plan *plan)
+{
+	plan->handover = reserve(HANDOVER_CAPACITY, MAP_SHARED);
+	return plan->handover ? 0 : -errno;
+}
+
+/* The texts of a list, after the table of their places. */
+static char **copy_texts(char *const *texts, char **table, char **ret_end)
+{
+	char *at = *ret_end;
+	uint32_t i = 0;
+
+	for (; texts[i]; i++) {
+		size_t size = strlen(texts[i]) + 1;
+
+		memcpy(at, texts[i], size);
+		table[i] = at;
+		at += size;
+	}
+	table[i] = NULL;
+	*ret_end = at;
+	return table + i + 1;
+}
+
+void plan_hand_over(const struct plan *plan)
+{
+	struct handover *handover = plan->handover;
+	char *end = (char *)(handover + 1) + TABLES_CAPACITY;
+
+	handover->argv = (char **)(void *)(handover + 1);
+	handover->envp = copy_texts(plan->argv, handover->argv, &end);
+	(void)copy_texts(plan->envp, handover->envp, &end);
+}
+
+void plan_drop_handover(struct plan *plan)
+{
+	if (plan->handover)
+		(void)munmap(plan->handover, HANDOVER_CAPACITY);
+	plan->handover = NULL;
 }

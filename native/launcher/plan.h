@@ -40,6 +40,12 @@ struct plan {
 	char **argv, **envp;
 	void *mapping;
 	size_t mapping_size;
+	/* Where a parked task finds its argv and envp in the end: shared with it, written by the launcher and never read back. */
+	struct handover *handover;
+};
+
+struct handover {
+	char **argv, **envp;
 };
 
 /*
@@ -50,6 +56,15 @@ int plan_check(const void *bytes, size_t length, uint32_t kind);
 
 /* Reads both parts from a stream, checks them, fills ret_plan. 0, -EBADMSG, -EPIPE or another negative errno. */
 int plan_read(int fd, struct plan *ret_plan);
+
+/* Reads the exec part that a parked plan waits for, in place of the template. The same errors; -EBADMSG also where it asks for another task. */
+int plan_read_second(int fd, struct plan *plan);
+/* The memory between the launcher and a task that is still to be forked. */
+int plan_make_handover(struct plan *plan);
+/* Copies argv and envp to it. */
+void plan_hand_over(const struct plan *plan);
+/* In tasks that do not need it. */
+void plan_drop_handover(struct plan *plan);
 
 static inline const char *plan_text(const struct part *part, struct wire_str text)
 {

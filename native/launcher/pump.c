@@ -87,6 +87,11 @@ static int open_stream(struct run *run, int stream, uint32_t kind)
 	return 0;
 }
 
+void pumps_limit(struct run *run)
+{
+	run->pumps[1].limit = run->pumps[2].limit = run->plan.exec->output_bytes;
+}
+
 int pumps_open(struct run *run)
 {
 	const uint32_t kinds[3] = { run->plan.exec->stdin, run->plan.exec->stdout, run->plan.exec->stderr };

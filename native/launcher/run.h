@@ -109,7 +109,7 @@ struct run {
 	int segments;			 /* its /proc/sysvipc/shm, where memory is sampled, or -1 */
 	int clock;			 /* perf task clock, or -1 */
 	int program_ends[4];		 /* gate and stdio of the program, until they are sent */
-	bool guarded, waiting, gate_open, exec_sent, reaped;
+	bool guarded, waiting, attached, parked, gate_open, exec_sent, reaped;
 	struct pump pumps[3]; /* stdin, stdout, stderr */
 	struct denial denials[MAX_DENIALS];
 	struct wire_sample_record samples[MAX_SAMPLES]; /* see series.c */
@@ -174,6 +174,11 @@ void launch_close_program_ends(struct run *run);
 int launch_send_exec(struct run *run);
 void launch_companions_ready(struct run *run);
 
+/* park.c: a program task that waits for what it is to run. */
+void park(struct run *run);
+/* The exec part is there to be read; ends the run where it is not fit, or where the caller is gone. */
+void unpark(struct run *run);
+
 /* supervise.c */
 void supervise(struct run *run);
 #define CLOCK_SLACK_NS (20 * NS_PER_MS) /* other figures come in ticks, and hold a little of what was before exec */
@@ -182,6 +187,8 @@ uint64_t run_cpu_ns(const struct run *run);
 
 /* pump.c */
 int pumps_open(struct run *run);
+/* The limit of the exec part. */
+void pumps_limit(struct run *run);
 void pumps_watch(struct run *run);
 /* Moves what can be moved without waiting; true when a regular file has more to give or take. */
 bool pumps_step(struct run *run);
@@ -204,6 +211,8 @@ void terminal_resize(const struct run *run);
 
 /* cgroup.c */
 int cgroups_make(struct run *run);
+/* Writes the limits of the exec part; cgroups_make does it, too. */
+int cgroups_limit(struct run *run);
 int cgroups_attach(struct run *run, pid_t pid);
 int cgroups_init_fd(const struct run *run);
 /* The kind of cgroup that counts the run's CPU time, limited or not; MECHANISM_NONE where there is none. */

@@ -88,7 +88,7 @@ static uint64_t next_deadline(const struct run *run)
 {
 	uint64_t next = 0;
 
-	if (run->state <= RUN_STARTING)
+	if (run->state <= RUN_STARTING && !run->parked)
 		next = run->setup_deadline_ns;
 	if (run->state == RUN_DRAINING)
 		next = earliest(run->drain_deadline_ns, run->usage.final_ns);
@@ -215,7 +215,7 @@ static void timer_event(struct run *run)
 
 	ignore_result(read(run->timer, &ticks, sizeof(ticks)));
 	run->armed_ns = 0;
-	if (run->state <= RUN_STARTING && now >= run->setup_deadline_ns)
+	if (run->state <= RUN_STARTING && !run->parked && now >= run->setup_deadline_ns)
 		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 0, ETIMEDOUT, "set-up");
 	if (run->state == RUN_DRAINING && run->drain_deadline_ns && now >= run->drain_deadline_ns) {
 		pumps_give_up(run);
@@ -257,10 +257,14 @@ static void signal_event(struct run *run)
 static void control_event(struct run *run)
 {
 	char word;
-	ssize_t n = recv(run->control, &word, 1, MSG_DONTWAIT);
+	ssize_t n = recv(run->control, &word, 1, MSG_DONTWAIT | (run->parked ? MSG_PEEK : 0));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n > 0 && run->parked) {
+		unpark(run);
+		return;
+	}
 	if (n <= 0) {
 		run->caller_gone = true;
 		(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->control, NULL);

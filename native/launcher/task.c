@@ -335,17 +335,19 @@ static void wait_at_gate(struct task *task)
  */
 static _Noreturn void search_and_exec(struct task *task)
 {
-	const struct plan *plan = task->plan;
-	const char *name = plan->argv[0], *path = "/usr/local/bin:/usr/bin:/bin";
+	const struct handover *handover = task->plan->handover;
+	char **argv = handover ? handover->argv : task->plan->argv;
+	char **envp = handover ? handover->envp : task->plan->envp;
+	const char *name = argv[0], *path = "/usr/local/bin:/usr/bin:/bin";
 	char candidate[PATH_MAX];
 	char denied[PATH_MAX] = "";
 	int error = ENOENT;
 
 	if (strchr(name, '/')) {
-		(void)execve(name, plan->argv, plan->envp);
+		(void)execve(name, argv, envp);
 		fail(task, STEP_EXEC, 0, errno, name);
 	}
-	for (char **at = plan->envp; *at; at++)
+	for (char **at = envp; *at; at++)
 		if (strncmp(*at, "PATH=", 5) == 0)
 			path = *at + 5;
 	for (uint32_t index = 0; *name; index++) {
@@ -358,7 +360,7 @@ static _Noreturn void search_and_exec(struct task *task)
 			*text.at = '\0';
 			text_add(&text, "/");
 			text_add(&text, name);
-			(void)execve(candidate, plan->argv, plan->envp);
+			(void)execve(candidate, argv, envp);
 			if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
 				fail(task, STEP_EXEC, index, errno, candidate);
 			if (errno == EACCES && error != EACCES) {

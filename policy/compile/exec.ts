@@ -45,6 +45,7 @@ export function compileExec({ policy, facts, request, ids, cgroups, mechanisms, 
       });
   const stdio = request.terminal ? ("terminal" as const) : null;
   return {
+    parked: false,
     argv: request.command,
     interpreterFallback: false,
     env,

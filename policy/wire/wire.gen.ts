@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "e2aad1a8816ab158";
+export const wireTable = "ada4081d21ed558c";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -20,7 +20,7 @@ export type Limit = "cpuTime" | "wallTime" | "memory" | "processes" | "output" |
 export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory" | "interpreterMissing" | "loaderMissing" | "wrongFormat" | "wrongArchitecture" | "crlfShebang" | "argumentsTooLong" | "workdirMissing" | "denied" | "other";
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
-export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" | "sample";
+export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" | "sample" | "parked";
 export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type AuditAction = "errno" | "kill" | "pass";
 export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
@@ -140,7 +140,8 @@ export const enums = {
     "output",
     "record",
     "denial",
-    "sample"
+    "sample",
+    "parked"
   ],
   "RootKind": [
     "skeleton",
@@ -598,6 +599,8 @@ export interface ExecPlan {
   readonly argv: readonly string[];
   /** reserved, 0 */
   readonly interpreterFallback: boolean;
+  /** a template: everything is made ready, and the program task waits at the gate for a second exec part, which may differ in what needs no privilege of the task (park.c) */
+  readonly parked: boolean;
   /** NAME=VALUE */
   readonly env: readonly string[];
   readonly cwd: string;
@@ -1309,34 +1312,40 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 4
    },
    {
+    "name": "parked",
+    "type": "bool",
+    "offset": 12,
+    "size": 4
+   },
+   {
     "name": "env",
     "type": "list:Text",
-    "offset": 12,
+    "offset": 16,
     "size": 8
    },
    {
     "name": "cwd",
     "type": "str",
     "check": "abs",
-    "offset": 20,
+    "offset": 24,
     "size": 8
    },
    {
     "name": "uid",
     "type": "u32",
-    "offset": 28,
+    "offset": 32,
     "size": 4
    },
    {
     "name": "gid",
     "type": "u32",
-    "offset": 32,
+    "offset": 36,
     "size": 4
    },
    {
     "name": "groups",
     "type": "list:Number",
-    "offset": 36,
+    "offset": 40,
     "size": 8
    },
    {

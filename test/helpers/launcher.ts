@@ -4,7 +4,7 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import { verdictTable } from "../../policy/verdict/verdicts.gen.ts";
 import { decodeOutput, decodeRecord, encodeExec, encodeSandbox } from "../../policy/wire/index.ts";
-import type { ExecPlan, FsEntry, OutputRecord, RunRecord, SandboxPlan } from "../../policy/wire/wire.gen.ts";
+import { type ExecPlan, enums, type FsEntry, type OutputRecord, type RunRecord, type SandboxPlan } from "../../policy/wire/wire.gen.ts";
 import { within } from "./deadline.ts";
 import { root } from "./places.ts";
 
@@ -78,6 +78,7 @@ export function sandboxPlan(more: Partial<SandboxPlan> = {}, entries: readonly F
 
 export function execPlan(argv: readonly string[], more: Partial<ExecPlan> = {}): ExecPlan {
   return {
+    parked: false,
     argv,
     interpreterFallback: false,
     env: ["PATH=/usr/bin:/bin", "HOME=/work"],
@@ -125,6 +126,8 @@ export interface LaunchResult {
 export interface Launched {
   readonly child: ChildProcess;
   readonly control: Socket;
+  /** The program task of a template waits. */
+  readonly parked: Promise<void>;
   readonly result: Promise<LaunchResult>;
 }
 
@@ -134,7 +137,14 @@ export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | 
   const control = child.stdio[3] as Socket;
   const received: Buffer[] = [];
   const texts = ["", ""];
-  control.on("data", (part: Buffer) => received.push(part));
+  let sayParked = (): void => undefined;
+  const parked = new Promise<void>((resolve) => {
+    sayParked = resolve;
+  });
+  control.on("data", (part: Buffer) => {
+    received.push(part);
+    if (part.length >= 8 && part.readUInt32LE(0) === enums.MessageKind.indexOf("parked")) sayParked();
+  });
   control.on("error", () => undefined);
   child.stdin?.on("error", () => undefined);
   child.stdin?.end(stdin ?? "");
@@ -160,7 +170,7 @@ export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | 
       resolve({ code, stdout: texts[0] ?? "", stderr: texts[1] ?? "", record, verdict, outputs });
     });
   });
-  return { child, control, result };
+  return { child, control, parked, result };
 }
 
 export function encodePlan(sandbox: SandboxPlan, exec: ExecPlan): Uint8Array {

@@ -111,11 +111,12 @@ static const struct wire_field wire_fields_audit_argument[] = {
 static const struct wire_field wire_fields_exec_plan[] = {
 	{ 0, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* argv */
 	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* interpreter_fallback */
-	{ 12, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* env */
-	{ 20, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* cwd */
-	{ 28, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* uid */
-	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* gid */
-	{ 36, WIRE_LIST, WIRE_ANY, WIRE_RECORD_NUMBER, 0, 0, UINT32_MAX, 0 }, /* groups */
+	{ 12, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* parked */
+	{ 16, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* env */
+	{ 24, WIRE_STR, WIRE_ABS, 0, 0, 0, UINT32_MAX, 0 }, /* cwd */
+	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* uid */
+	{ 36, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* gid */
+	{ 40, WIRE_LIST, WIRE_ANY, WIRE_RECORD_NUMBER, 0, 0, UINT32_MAX, 0 }, /* groups */
 	{ 48, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* capabilities */
 	{ 56, WIRE_U32, WIRE_ANY, 0, 0, 0, 511, 0 }, /* umask */
 	{ 60, WIRE_LIST, WIRE_ANY, WIRE_RECORD_RLIMIT, 0, 0, UINT32_MAX, 0 }, /* rlimits */
@@ -178,7 +179,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_file_out, 3, 24 },
 	{ wire_fields_audit_slot, 2, 8 },
 	{ wire_fields_audit_argument, 3, 16 },
-	{ wire_fields_exec_plan, 31, 272 },
+	{ wire_fields_exec_plan, 32, 272 },
 	{ wire_fields_denial_record, 12, 88 },
 	{ wire_fields_sample_record, 6, 40 },
 };

@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "e2aad1a8816ab158"
+#define WIRE_TABLE "ada4081d21ed558c"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 
@@ -152,7 +152,8 @@ enum message_kind {
 	MESSAGE_KIND_RECORD = 3,
 	MESSAGE_KIND_DENIAL = 4,
 	MESSAGE_KIND_SAMPLE = 5,
-	MESSAGE_KIND_COUNT = 6,
+	MESSAGE_KIND_PARKED = 6,
+	MESSAGE_KIND_COUNT = 7,
 };
 
 enum root_kind {
@@ -405,12 +406,12 @@ _Static_assert(sizeof(struct wire_audit_argument) == 16, "layout of AuditArgumen
 struct wire_exec_plan {
 	struct wire_list argv;
 	uint32_t interpreter_fallback; /* reserved, 0 */
+	uint32_t parked; /* a template: everything is made ready, and the program task waits at the gate for a second exec part, which may differ in what needs no privilege of the task (park.c) */
 	struct wire_list env; /* NAME=VALUE */
 	struct wire_str cwd;
 	uint32_t uid;
 	uint32_t gid;
 	struct wire_list groups;
-	uint32_t pad0;
 	uint64_t capabilities;
 	uint32_t umask;
 	struct wire_list rlimits;
@@ -425,7 +426,7 @@ struct wire_exec_plan {
 	struct wire_list cgroup_writes;
 	uint64_t wall_ms; /* 0 = no limit, here and below */
 	uint32_t stop_signal; /* sent to the program when the run is cancelled; 0 = everything is killed at once */
-	uint32_t pad1;
+	uint32_t pad0;
 	uint64_t stop_ms; /* how long the program then has */
 	uint64_t cpu_ms;
 	uint64_t sample_ms; /* how often figures are taken for SampleRecords */

@@ -55,7 +55,7 @@ describe("layout", () => {
     expect([view.getUint32(argv, true), view.getUint32(argv + 4, true)]).toEqual([argv + 16, 2]);
     expect([view.getUint32(argv + 8, true), view.getUint32(argv + 12, true)]).toEqual([argv + 19, 1]);
     expect(new TextDecoder().decode(bytes.subarray(argv + 16, argv + 21))).toBe("ab\0c\0");
-    expect([view.getUint32(root + 12, true), view.getUint32(root + 16, true)]).toEqual([argv + 24, 1]);
+    expect([view.getUint32(root + 16, true), view.getUint32(root + 20, true)]).toEqual([argv + 24, 1]);
     expect(bytes.length % 8).toBe(0);
   });
   test("empty text, bytes and lists have no place", () => {

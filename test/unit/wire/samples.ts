@@ -36,6 +36,7 @@ export const minimalSandbox: SandboxPlan = {
 };
 
 export const minimalExec: ExecPlan = {
+  parked: false,
   argv: ["a"],
   interpreterFallback: false,
   env: [],
