@@ -48,7 +48,7 @@ function learnHelp(command: Argv): Argv {
   return command.usage(learnUsage).epilogue(learnEpilogue);
 }
 
-const profileWords = ["ls", "show", "check", "explain", "diff", "compile", "json", "resolved", "syscall", "set", "dump"];
+const profileWords = ["ls", "show", "check", "explain", "diff", "compile", "json", "resolved", "syscall", "arg", "all", "set", "dump"];
 const answers: readonly string[] = ["--help", "--version"];
 
 /** The sentences of yargs, as ours: pattern, and what to say about what it found. */

@@ -1,6 +1,6 @@
 import type { Argv } from "yargs";
 import { BelljarError } from "../../policy/errors.ts";
-import { diffPolicies, explainProfile, policyFacts } from "../../policy/profile/index.ts";
+import { policyFacts } from "../../policy/profile/index.ts";
 import { dumpPlan } from "../../policy/wire/index.ts";
 import { becomeOrdinary } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
@@ -9,47 +9,18 @@ import { factsDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
 import { table } from "../output/table.ts";
 import { printableLines } from "../output/terminal.ts";
-import { filterInputOf } from "../run/filters.ts";
 import type { RunInput } from "../run/input.ts";
 import { prepareRun } from "../run/prepare.ts";
 import { loadProfile } from "../run/profiles.ts";
 import type { Finish } from "./cli.ts";
-import { arch, check, list, overridesFrom, resolveFrom } from "./profile-check.ts";
+import { check, list, overridesFrom, resolveFrom } from "./profile-check.ts";
+import { diff } from "./profile-diff.ts";
+import { explain } from "./profile-explain.ts";
 
 async function show(reference: string, resolved: boolean, set: readonly string[]): Promise<number> {
   if (!resolved && set.length > 0) throw new BelljarError("usage", "reading options: '--set': needs --resolved");
   if (resolved) await writeStdout(factsDocument(policyFacts(resolveFrom(reference, set).policy)));
   else await writeStdout(`${printableLines(loadProfile(reference, null).text.trimEnd())}\n`);
-  return 0;
-}
-
-async function explain(
-  reference: string,
-  options: { readonly syscall: string | null; readonly set: readonly string[]; readonly json: boolean },
-): Promise<number> {
-  const resolved = resolveFrom(reference, options.set);
-  if (options.syscall !== null) {
-    const { explainSyscall } = await import("../../policy/seccomp/explain.ts");
-    const entries = explainSyscall(filterInputOf(resolved.policy, arch), options.syscall);
-    if (options.json) await writeStdout(factsDocument(entries));
-    else {
-      const words = (conditions: readonly string[]) => (conditions.length === 0 ? "always" : `if ${conditions.join(" and ")}`);
-      await writeStdout(
-        table(entries.map(({ action, conditions, origin, comment }) => [action, words(conditions), origin, comment ?? ""])),
-      );
-    }
-    return 0;
-  }
-  const rows = explainProfile(resolved);
-  if (options.json) await writeStdout(factsDocument(rows));
-  else await writeStdout(table(rows.map(({ path, value, origin, comment }) => [path, value, origin, comment ?? ""])));
-  return 0;
-}
-
-async function diff(left: string, right: string, json: boolean): Promise<number> {
-  const rows = diffPolicies(resolveFrom(left).policy, resolveFrom(right).policy);
-  if (json) await writeStdout(factsDocument(rows));
-  else await writeStdout(table(rows.map((row) => [row.path, row.left ?? "-", row.right ?? "-"])));
   return 0;
 }
 
@@ -147,15 +118,14 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
       "explain <profile>",
       "say what holds and which file or option set it",
       (y) =>
-        shows(json(set(profile(y))), "belljar profile explain strict --syscall openat").option("syscall", {
-          type: "string",
-          nargs: 1,
-          describe: "say what happens to a system call",
-        }),
+        shows(json(set(profile(y))), "belljar profile explain strict --syscall socketpair --arg 0=1")
+          .option("syscall", { type: "string", nargs: 1, describe: "say what happens to a system call, by name or number" })
+          .option("arg", { type: "string", array: true, nargs: 1, default: [], describe: "N=VALUE: with this argument, counted from 0" }),
       async (argv) =>
         finish(
           await explain(String(argv["profile"]), {
             syscall: typeof argv["syscall"] === "string" ? argv["syscall"] : null,
+            args: words(argv["arg"]),
             set: words(argv["set"]),
             json: argv["json"] === true,
           }),
@@ -163,14 +133,13 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
     )
     .command(
       "diff <profile> <other>",
-      "show the fields in which two profiles differ",
+      "show how two profiles differ: fields, and system calls by their compiled filters",
       (y) =>
-        shows(json(profile(y)), "belljar profile diff default judge").positional("other", {
-          type: "string",
-          demandOption: true,
-          describe: "name or file",
-        }),
-      async (argv) => finish(await diff(String(argv["profile"]), String(argv["other"]), argv["json"] === true)),
+        shows(json(profile(y)), "belljar profile diff default strict")
+          .positional("other", { type: "string", demandOption: true, describe: "name or file" })
+          .option("all", { type: "boolean", default: false, describe: "calls, too, that both refuse in different ways" }),
+      async (argv) =>
+        finish(await diff(String(argv["profile"]), String(argv["other"]), { json: argv["json"] === true, all: argv["all"] === true })),
     )
     .command(
       "compile <profile> [command..]",
@@ -191,6 +160,7 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
     .demandCommand(1, "no sub-command given: ls, show, check, explain, diff or compile")
     .example("belljar profile explain judge", "what judge means, field by field")
     .example("belljar profile explain strict --syscall openat", "what happens to one system call")
+    .example("belljar profile diff default strict", "what one allows and the other does not")
     .example("belljar profile check ./mine.json", "check a file")
     .example("belljar profile compile judge --dump", "the plan and its filters");
 }

@@ -52,6 +52,15 @@ function syntaxWords(text: string, offset: number, expecting: Expecting): string
   return expectingWords[expecting];
 }
 
+/** The line, from 1, on which the value at a path ("syscalls[3].action") begins; null where it is not there. */
+export function lineOf(text: string, path: string): number | null {
+  let line: number | null = null;
+  readJson(text, (at, { offset }) => {
+    if (line === null && formatPath(at) === path) line = text.slice(0, offset).split("\n").length;
+  });
+  return line;
+}
+
 /** ES2024, in Node since 20; the type library of this project is a year behind. */
 type WellFormedText = string & { isWellFormed(): boolean };
 

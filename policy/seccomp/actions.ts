@@ -99,10 +99,14 @@ function parseErrno(text: string, where: string): number {
 
 /** The profile's word for a return value: the inverse of parseAction. */
 export function formatAction(value: ReturnValue): string {
-  const { action, data } = splitReturnValue(value);
+  return formatAnswer(splitReturnValue(value));
+}
+
+/** The same of one that was taken apart. */
+export function formatAnswer({ action, data }: { readonly action: ActionName; readonly data: number }): string {
   switch (action) {
     case "errno":
-      return `errno:${errnoName(data) ?? data}`;
+      return data === 0 ? "pretend" : `errno:${errnoName(data) ?? data}`;
     case "kill_process":
       return "kill";
     case "kill_thread":

@@ -17,7 +17,7 @@ import { maxInstructions } from "./compile.ts";
 import { allOnes, type Condition, contradictory } from "./conditions.ts";
 import { emitFilter } from "./emit.ts";
 import { errnoNumbers } from "./errno.ts";
-import { type FilterInput, type FilterRule, type FilterRules, fallThroughAction, resolveBaseRules, resolveRules } from "./rules.ts";
+import { type FilterInput, type FilterRule, type FilterRules, outcomes, resolveBaseRules, resolveRules } from "./rules.ts";
 import { syscallNumbers } from "./syscalls.ts";
 
 /** Made between the installation of the filter and execve, when nobody answers yet (read, write), or never to be refused. */
@@ -72,13 +72,6 @@ export function compileAudit(input: FilterInput, purpose: AuditPurpose): AuditFi
   if (Math.max(base.length, profile.length) > maxInstructions * instructionSize) return null;
   const heard = [...merged].filter(([name, list]) => list.some((rule) => slotFor(rule, { name, slots }) !== null));
   return { base, profile, slots: slots.list, arguments: argumentsOf(heard, { input, rules, purpose }) };
-}
-
-/** The rules for a call in order; the last has no conditions. */
-export function outcomes(rules: FilterRules, name: string): readonly FilterRule[] {
-  const list = rules.bySyscall.get(name) ?? [];
-  if (list.at(-1)?.conditions.length === 0) return list;
-  return [...list, { origin: rules.defaultOrigin, comment: null, action: fallThroughAction(rules, name), conditions: [] }];
 }
 
 /** A rule of the merged filter; `plain` ones keep their action. */

@@ -78,6 +78,26 @@ function parseInteger(written: number | string, width: ArgumentWidth, where: str
   return BigInt.asUintN(width, value);
 }
 
+/** Whether the condition holds for this value of the argument. */
+export function conditionHolds({ op, value, mask }: Condition, argument: bigint): boolean {
+  const compared = argument & mask;
+  switch (op) {
+    case "eq":
+    case "masked-eq":
+      return compared === value;
+    case "ne":
+      return compared !== value;
+    case "lt":
+      return compared < value;
+    case "le":
+      return compared <= value;
+    case "gt":
+      return compared > value;
+    case "ge":
+      return compared >= value;
+  }
+}
+
 /** Whether the condition holds for every value, for none, or depends on the argument. */
 export function conditionKind({ op, value, mask, width }: Condition): "always" | "never" | "depends" {
   switch (op) {

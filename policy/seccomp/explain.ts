@@ -1,8 +1,11 @@
 /** Which rule decides what happens to a call. */
+import type { Arch } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
-import { formatAction } from "./actions.ts";
-import { formatCondition } from "./conditions.ts";
-import { type FilterInput, type FilterRules, fallThroughAction, resolveBaseRules, resolveRules } from "./rules.ts";
+import { actionRank, formatAction, formatAnswer } from "./actions.ts";
+import { type Condition, conditionHolds, contradictory, formatCondition } from "./conditions.ts";
+import { emitFilter } from "./emit.ts";
+import { type FilterInput, type FilterRule, type FilterRules, outcomes, resolveBaseRules, resolveRules } from "./rules.ts";
+import { simulateFilters } from "./simulate.ts";
 import { isSyscallName, syscallNumbers } from "./syscalls.ts";
 
 export interface SyscallExplanation {
@@ -15,31 +18,29 @@ export interface SyscallExplanation {
   readonly conditions: readonly string[];
 }
 
+/** Arguments that are known, by index. */
+export type GivenArguments = ReadonlyMap<number, bigint>;
+
 /**
- * The entries that can decide a call, in the order in which they apply: those of the base filter that refuse it, then the
- * profile's. The first whose conditions hold is what happens; the last has none.
- * @throws BelljarError usage for a name that no table knows; what compileFilter throws for a profile that is invalid
+ * The entries that can decide a call, in the order in which they apply: the first whose conditions hold is what happens; the last
+ * has none. Both filters are in it: of two refusals the kernel takes the stricter, of two errnos the profile's. `given`
+ * arguments leave the entries that they do not exclude, and the conditions that they do not settle.
+ * @param call a name, or a number in digits
+ * @throws BelljarError usage for a name that no table knows; what resolveRules throws for a profile that is invalid
  */
-export function explainSyscall(input: FilterInput, name: string): readonly SyscallExplanation[] {
-  if (!isSyscallName(name)) throw new BelljarError("usage", `explaining '${name}': no system call of that name is known`);
+export function explainSyscall(input: FilterInput, call: string, given: GivenArguments = new Map()): readonly SyscallExplanation[] {
   const rules = resolveRules(input);
   const baseRules = resolveBaseRules(input);
-  if (!Object.hasOwn(syscallNumbers(input.arch), name)) {
-    return [
-      {
-        action: formatAction(baseRules.unknownAction),
-        origin: "unknown",
-        comment: `${input.arch} has no such system call`,
-        conditions: [],
-      },
-    ];
+  const name = /^\d{1,10}$/.test(call) ? nameOf(input.arch, Number(call)) : call;
+  if (name !== null && !isSyscallName(name)) throw new BelljarError("usage", `explaining '${name}': no system call of that name is known`);
+  if (name === null || !Object.hasOwn(syscallNumbers(input.arch), name)) {
+    const comment = name === null ? "no system call of that number is known" : `${input.arch} has no such system call`;
+    return [{ action: formatAction(baseRules.unknownAction), origin: "unknown", comment, conditions: [] }];
   }
-  const base = baseEntries(baseRules, name);
-  return base.at(-1)?.conditions.length === 0 ? base : [...base, ...entries(rules, name)];
-}
-
-function ruleEntries(rules: FilterRules, name: string): readonly SyscallExplanation[] {
-  return (rules.bySyscall.get(name) ?? []).map(({ action, origin, comment, conditions }) => ({
+  const entries = narrow(mergedOutcomes(baseRules, rules, name), given);
+  const [first] = entries;
+  if (first?.conditions.length === 0) prove(first, { name, given, filters: [emitFilter(baseRules), emitFilter(rules)], arch: input.arch });
+  return entries.map(({ action, origin, comment, conditions }) => ({
     action: formatAction(action),
     origin,
     comment,
@@ -47,15 +48,51 @@ function ruleEntries(rules: FilterRules, name: string): readonly SyscallExplanat
   }));
 }
 
-function entries(rules: FilterRules, name: string): readonly SyscallExplanation[] {
-  const list = ruleEntries(rules, name);
-  if (list.at(-1)?.conditions.length === 0) return list;
-  return [...list, { action: formatAction(fallThroughAction(rules, name)), origin: rules.defaultOrigin, comment: null, conditions: [] }];
+function nameOf(arch: Arch, number: number): string | null {
+  return Object.entries(syscallNumbers(arch)).find(([, known]) => known === number)?.[0] ?? null;
 }
 
-/**
- * The base filter only refuses: what it lets pass goes on to the profile's filter. So its allowances are of no interest, and every rule is a refusal (test/unit/seccomp/rule-sets.test.ts).
- */
-function baseEntries(rules: FilterRules, name: string): readonly SyscallExplanation[] {
-  return ruleEntries(rules, name).filter(({ action }) => action !== "allow");
+/** What base filter and profile's filter answer together, as one list of which the first match decides. */
+function mergedOutcomes(baseRules: FilterRules, rules: FilterRules, name: string): readonly FilterRule[] {
+  const own = outcomes(rules, name);
+  return outcomes(baseRules, name).flatMap((ceiling) => {
+    const list = own.map((rule) => ({ ...decider(ceiling, rule), conditions: [...ceiling.conditions, ...rule.conditions] }));
+    const isCeilings = list.every(({ origin, action }) => origin === ceiling.origin && action === ceiling.action);
+    return isCeilings ? [ceiling] : list.filter(({ conditions }) => !contradictory(conditions));
+  });
+}
+
+/** Where both say the same, the base filter's rule is named: it is what a profile cannot lift. */
+function decider(ceiling: FilterRule, rule: FilterRule): FilterRule {
+  const [strict, own] = [actionRank(ceiling.action), actionRank(rule.action)];
+  const isRefused = formatAction(ceiling.action) !== "allow";
+  if (isRefused && (strict < own || ceiling.action === rule.action)) return ceiling;
+  return isRefused ? { ...rule, comment: [rule.comment, `${ceiling.origin} refuses it in any case.`].filter(Boolean).join(" ") } : rule;
+}
+
+function narrow(entries: readonly FilterRule[], given: GivenArguments): readonly FilterRule[] {
+  const settled = (condition: Condition): boolean | null => {
+    const argument = given.get(condition.index);
+    return argument === undefined ? null : conditionHolds(condition, argument);
+  };
+  const left = entries
+    .filter(({ conditions }) => !conditions.some((condition) => settled(condition) === false))
+    .map((entry) => ({ ...entry, conditions: entry.conditions.filter((condition) => settled(condition) === null) }));
+  const last = left.findIndex(({ conditions }) => conditions.length === 0);
+  return last < 0 ? left : left.slice(0, last + 1);
+}
+
+interface Proof {
+  readonly name: string;
+  readonly given: GivenArguments;
+  readonly filters: readonly Uint8Array[];
+  readonly arch: Arch;
+}
+
+/** The compiled filters have the last word: where they answered otherwise, an explanation would be a lie. */
+function prove(entry: FilterRule, { name, given, filters, arch }: Proof): void {
+  const args = [0, 1, 2, 3, 4, 5].map((index) => given.get(index) ?? 0n);
+  const answer = formatAnswer(simulateFilters(filters, { arch, nr: syscallNumbers(arch)[name] ?? -1, args }));
+  if (answer !== formatAction(entry.action))
+    throw new BelljarError("internal", `explaining '${name}': the rules say ${formatAction(entry.action)}, the compiled filters ${answer}`);
 }

@@ -8,9 +8,8 @@ import type { SeccompArgSpec, SeccompRuleSpec } from "../profile/types.ts";
 import { argumentWords } from "../verdict/denial-arguments.ts";
 import { formatAction, splitReturnValue } from "./actions.ts";
 import { argumentWidth } from "./arguments.ts";
-import { outcomes } from "./audit.ts";
 import { allOnes, type Condition } from "./conditions.ts";
-import { type FilterInput, type FilterRule, type FilterRules, fallThroughAction, resolveRules } from "./rules.ts";
+import { type FilterInput, type FilterRule, type FilterRules, fallThroughAction, outcomes, resolveRules } from "./rules.ts";
 import { hasFallback } from "./syscalls.ts";
 
 /** A kind of call that was seen. */

@@ -124,6 +124,13 @@ export function fallThroughAction(rules: FilterRules, name: string): ReturnValue
   return denies && !rules.bySyscall.has(name) && hasFallback(name, rules.arch) ? enosys : rules.defaultAction;
 }
 
+/** The rules for a call in order; the last has no conditions. */
+export function outcomes(rules: FilterRules, name: string): readonly FilterRule[] {
+  const list = rules.bySyscall.get(name) ?? [];
+  if (list.at(-1)?.conditions.length === 0) return list;
+  return [...list, { origin: rules.defaultOrigin, comment: null, action: fallThroughAction(rules, name), conditions: [] }];
+}
+
 function isAllow(value: ReturnValue): boolean {
   return value === returnValues.allow;
 }

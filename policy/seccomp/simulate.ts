@@ -141,12 +141,12 @@ function compute(operation: number, a: number, operand: number): number {
   }
 }
 
+/** Of two filters' answers the kernel takes the stricter; of equals the newer filter's, which is asked first. */
+export function stricter(newer: Answer, older: Answer): Answer {
+  return isStricter(older.action, newer.action) ? older : newer;
+}
+
 /** What a task gets that installed the filters in this order: the strictest answer, of equals the newest filter's. */
 export function simulateFilters(filters: readonly Uint8Array[], call: SyscallCall): Answer {
-  let strictest: Answer = { action: "allow", data: 0 };
-  for (const bytes of filters.toReversed()) {
-    const answer = simulate(bytes, call);
-    if (isStricter(answer.action, strictest.action)) strictest = answer;
-  }
-  return strictest;
+  return filters.toReversed().reduce<Answer>((answer, bytes) => stricter(answer, simulate(bytes, call)), { action: "allow", data: 0 });
 }
