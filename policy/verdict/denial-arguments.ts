@@ -147,15 +147,16 @@ export function argumentWords(syscall: string, index: number, value: bigint): re
   return [argument.name, Object.entries(words).find(([, one]) => one === value)?.[0] ?? number(value)];
 }
 
-/** The way back: the condition that holds for just such a call; null for flags, of which some of a rule's may matter and others not. */
+/** The way back: the condition that holds for just such a call. */
 export function argumentCondition(
   syscall: string,
   { name, text }: { readonly name: string; readonly text: string },
 ): SeccompArgSpec | null {
   const named = Object.entries(known[syscall] ?? {}).find(([, argument]) => argument.name === name);
   const index = named === undefined ? Number(/^arg([0-5])$/.exec(name)?.[1] ?? Number.NaN) : Number(named[0]);
-  if (Number.isNaN(index) || named?.[1].kind === "flags") return null;
-  const value = named?.[1].words?.[text];
-  const written = value === undefined ? text : number(value);
+  if (Number.isNaN(index)) return null;
+  const words = named?.[1].words ?? {};
+  const value = text.split("|").reduce((sum, word) => sum | (words[word] ?? BigInt(word)), 0n);
+  const written = number(value);
   return { index: index as SeccompArgSpec["index"], op: "eq", value: /^\d+$/.test(written) ? Number(written) : written };
 }

@@ -134,8 +134,8 @@ const sum = fs.readFileSync(0, "utf8").split(/\\s+/).reduce((a, b) => a + Number
 new Worker("require('node:worker_threads').parentPort.postMessage(1)", { eval: true }).once("message", () => console.log(sum));
 `;
 
-describe.each(["default", "strict"])("%s lets programs work", (ruleSet) => {
-  const filters = (): readonly Uint8Array[] => [base, profileFilter({ ruleSets: [ruleSet] })];
+describe("default lets programs work", () => {
+  const filters = (): readonly Uint8Array[] => [base, profileFilter({ ruleSets: ["default"] })];
   const works = (command: readonly string[], expected: string): void => {
     const { stdout, stderr, status } = run(filters(), ["exec", ...command], "1 2\n3");
     expect({ stderr, status, stdout }).toEqual({ stderr: "", status: 0, stdout: expected });

@@ -170,7 +170,7 @@ function unknown(ruleSet: string): { action: string; data: number } {
 }
 
 /** Calls before Linux 5.1 that strict does not name and that their callers can do without. */
-const olderWithFallback = ["copy_file_range", "execveat", "memfd_create", "renameat2"];
+const olderWithFallback = ["copy_file_range", "execveat", "memfd_create", "preadv2", "pwritev2"];
 
 /** An allow-list says nothing of the younger calls that it does not name: they look absent, so that callers fall back. */
 function named(
