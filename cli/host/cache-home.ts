@@ -11,14 +11,14 @@ export function cacheHome(environment: Readonly<Record<string, string | undefine
 
 const maxBytes = 1024 * 1024;
 
-/** The text of a cache file that is this user's own and that nobody else can write; null for anything else. */
-export function readOwnFile(path: string): string | null {
+/** A cache file that is this user's own and that nobody else can write; null for anything else. */
+export function readOwnBytes(path: string): Buffer | null {
   let descriptor: number | null = null;
   try {
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     const status = fstatSync(descriptor);
     if (!status.isFile() || status.uid !== process.getuid?.() || (status.mode & 0o022) !== 0 || status.size > maxBytes) return null;
-    return readFileSync(descriptor, "utf8");
+    return readFileSync(descriptor);
   } catch {
     return null;
   } finally {
@@ -26,14 +26,17 @@ export function readOwnFile(path: string): string | null {
   }
 }
 
+/** The same as text. */
+export const readOwnFile = (path: string): string | null => readOwnBytes(path)?.toString("utf8") ?? null;
+
 /** Replaces a file by temporary name, fsync and rename; says whether it worked, since a cache may only ever save time. */
-export function replaceFile(path: string, text: string): boolean {
+export function replaceFile(path: string, content: string | Uint8Array): boolean {
   const part = `${path}.${process.pid}`;
   let descriptor: number | null = null;
   try {
     makeFolders(dirname(path));
     descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600);
-    const bytes = Buffer.from(text, "utf8");
+    const bytes = typeof content === "string" ? Buffer.from(content, "utf8") : content;
     for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done);
     fsyncSync(descriptor);
     renameSync(part, path);

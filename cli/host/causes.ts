@@ -86,6 +86,17 @@ export const foreignSeccompFilter: CauseCheck = ({ files }) => {
   };
 };
 
+/** MAX_INSNS_PER_PATH of kernel/seccomp.c: all filters of a task together, with 4 more for each. Beyond it is ENOMEM. */
+export const filtersExhausted: CauseCheck = ({ files }) => {
+  const status = files.text("/proc/self/status") ?? "";
+  if (/^Seccomp:\s*2$/m.exec(status) === null) return null;
+  const count = /^Seccomp_filters:\s*(\d+)$/m.exec(status)?.[1];
+  return {
+    cause: `this process is under ${count === undefined ? "seccomp filters" : `${count} seccomp filter${count === "1" ? "" : "s"}`} already, and the kernel takes 32768 instructions a task in all`,
+    remedy: "start belljar under fewer or smaller filters (fewer sandboxes within one another), or use a profile with fewer rules",
+  };
+};
+
 /** SELinux (user_namespace class, Fedora and RHEL from 9.3 on) refuses by a boolean or a policy. */
 export const selinuxRefusal: CauseCheck = ({ files }) =>
   readNumber(files, "/sys/fs/selinux/enforce") !== 1

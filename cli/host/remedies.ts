@@ -7,6 +7,7 @@ import {
   type CheckedCause,
   causeContext,
   chrooted,
+  filtersExhausted,
   foreignSeccompFilter,
   fuseClosed,
   helpersMissing,
@@ -72,6 +73,7 @@ const remedies: readonly Remedy[] = [
   { steps: ["filesystem"], errnos: ["EPERM"], text: /proc/, check: procOverMounted },
   { steps: ["mapSelf", "forbidUserNamespaces"], errnos: ["EROFS", "EACCES", "EPERM"], check: procSysReadOnly },
   { steps: ["landlock"], errnos: ["ENOSYS", "EOPNOTSUPP"], check: landlockOff },
+  { steps: ["guardInit", "seccomp", "companions", "companionStart"], errnos: ["ENOMEM"], check: filtersExhausted },
   { steps: ["companions", "companionStart"], errnos: null, check: fuseClosed },
   { steps: ["makeCgroup", "attachCgroup"], errnos: null, check: cgroupCause },
 ];

@@ -1,20 +1,15 @@
 import { release } from "node:os";
 import { join } from "node:path";
 import type { Arch } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
-import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "../../policy/seccomp/audit-types.ts";
+import type { AuditArgument, AuditPurpose, AuditSlot } from "../../policy/seccomp/audit-types.ts";
+import type { CompiledFilters } from "../../policy/seccomp/filters.ts";
 import type { FilterInput } from "../../policy/seccomp/rules.ts";
 import { cacheHome } from "../host/cache-home.ts";
 import { readCached, writeCached } from "./filter-cache.ts";
 
-export interface Filters {
-  readonly base: Uint8Array;
-  readonly profile: Uint8Array;
-  /** What takes their place where calls are audited; null where the profile does not ask for it. */
-  readonly audit: AuditFilters | null;
-  /** `sha256:…` of the profile's filter. */
-  readonly digest: string;
-  readonly warnings: readonly string[];
+export interface Filters extends CompiledFilters {
   /** Under which they are kept; null where they are not. */
   readonly key: string | null;
 }
@@ -26,10 +21,9 @@ export interface FilterOptions {
   readonly folder?: string | null;
   /** What is heard whatever the profile says; else denied calls where the profile asks for it. */
   readonly purpose?: AuditPurpose | undefined;
+  /** Which build's filters they are, since another one may compile otherwise. Run from its sources belljar has none, and keeps nothing. */
+  readonly build?: string | null;
 }
-
-/** Raised whenever the audit filters of an unchanged profile change, or the form of what is kept. */
-const keptVersion = 2;
 
 /** The cache's folder, or null where the user has none. */
 function filterFolder(): string | null {
@@ -41,7 +35,7 @@ export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
   return { arch, kernel: release(), seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
 }
 
-type KeptFilters = Pick<Filters, "base" | "profile" | "audit" | "digest">;
+type KeptFilters = Omit<CompiledFilters, "warnings">;
 
 /** What of the audit filters is no bytes; masks as text, which JSON has no other word for. */
 interface KeptWords {
@@ -70,50 +64,64 @@ function pack({ base, profile, audit, digest }: KeptFilters): Uint8Array {
   );
 }
 
+/** Null for what pack() did not make, or this build would make otherwise. */
 function unpack(packed: Uint8Array): KeptFilters | null {
-  const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
-  const parts: Uint8Array[] = [];
-  for (let at = 0; at + 4 <= packed.length; ) {
-    const end = at + 4 + view.readUInt32LE(at);
-    parts.push(packed.slice(at + 4, end));
-    at = end;
+  try {
+    const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
+    const parts: Buffer[] = [];
+    for (let at = 0; at < view.length; ) {
+      const end = at + 4 + view.readUInt32LE(at);
+      parts.push(view.subarray(at + 4, end));
+      at = end;
+    }
+    const [digest, base, profile, auditBase, auditProfile, text] = parts;
+    if (digest === undefined || base === undefined || profile === undefined) return null;
+    const plain = { base: bytesOf(base), profile: bytesOf(profile), digest: digest.toString("utf8") };
+    if (auditBase === undefined || auditProfile === undefined || text === undefined) return { ...plain, audit: null };
+    const words = JSON.parse(text.toString("utf8")) as KeptWords;
+    const kept = words.arguments.map((one) => ({ ...one, mask: BigInt(one.mask) }));
+    return { ...plain, audit: { base: bytesOf(auditBase), profile: bytesOf(auditProfile), slots: words.slots, arguments: kept } };
+  } catch {
+    return null;
   }
-  const [digestText, base, profile, auditBase, auditProfile, text] = parts;
-  if (digestText === undefined || base === undefined || profile === undefined) return null;
-  const digest = Buffer.from(digestText).toString("utf8");
-  if (auditBase === undefined || auditProfile === undefined || text === undefined) return { base, profile, digest, audit: null };
-  const words = JSON.parse(Buffer.from(text).toString("utf8")) as KeptWords;
-  const kept = words.arguments.map((one) => ({ ...one, mask: BigInt(one.mask) }));
-  return { base, profile, digest, audit: { base: auditBase, profile: auditProfile, slots: words.slots, arguments: kept } };
 }
 
-async function keyOf(input: FilterInput, wanted: AuditPurpose | null): Promise<string> {
+/** A copy of its own, not a part of a larger buffer. */
+const bytesOf = (part: Buffer): Uint8Array => new Uint8Array(part);
+
+async function keyOf(input: FilterInput, context: string): Promise<string> {
   const { filterKey } = await import("../../policy/seccomp/key.ts");
-  return filterKey(input, `${wanted} ${keptVersion}`);
+  return filterKey(input, context);
+}
+
+/** Says whose filter it is: the compiler knows rules, not profiles. */
+async function compile(
+  policy: ResolvedPolicy,
+  { input, heard }: { readonly input: FilterInput; readonly heard: AuditPurpose | null },
+): Promise<CompiledFilters> {
+  const { compileFilters } = await import("../../policy/seccomp/filters.ts");
+  try {
+    return compileFilters(input, heard);
+  } catch (error) {
+    if (!(error instanceof BelljarError)) throw error;
+    throw new BelljarError(error.code, `profile '${policy.name}': ${error.message}`, { hint: error.hint ?? undefined, cause: error });
+  }
 }
 
 /**
- * The filters of a policy, from the cache where they are there; the compiler is loaded only when they are not. A filter
+ * The filters of a policy, from the cache where this build has kept them; the compiler is loaded only when they are not there. A filter
  * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
  */
 export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions): Promise<Filters> {
-  const { arch, purpose, folder = filterFolder() } = options;
+  const { arch, purpose, folder = filterFolder(), build = globalThis.belljarBuild ?? null } = options;
   const input = filterInputOf(policy, arch);
-  const wanted = purpose ?? (policy.seccomp.audit ? "audit" : null);
-  const key = folder === null ? null : (options.knownKey ?? (await keyOf(input, wanted)));
+  const heard = purpose ?? (policy.seccomp.audit ? "audit" : null);
+  const context = `${build} ${heard}`;
+  const key = folder === null || build === null ? null : (options.knownKey ?? (await keyOf(input, context)));
   const cached = folder === null || key === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);
   if (filters !== null) return { ...filters, warnings: [], key };
-  const { compileBaseFilter, compileFilter } = await import("../../policy/seccomp/compile.ts");
-  const { compileAudit } = await import("../../policy/seccomp/audit.ts");
-  const [base, profile] = [compileBaseFilter(input), compileFilter(input)];
-  const audit = wanted === null ? null : compileAudit(input, wanted);
-  const tooLarge = wanted !== null && audit === null;
-  const warnings = [
-    ...profile.warnings,
-    ...(tooLarge ? ["seccomp.audit: the filter is too large for it: denied calls are not counted"] : []),
-  ];
-  const compiled = { base: base.bytes, profile: profile.bytes, audit, digest: profile.digest };
-  const kept = folder !== null && key !== null && warnings.length === 0 && writeCached(folder, key, pack(compiled));
-  return { ...compiled, warnings, key: kept ? key : null };
+  const compiled = await compile(policy, { input, heard });
+  const kept = folder !== null && key !== null && compiled.warnings.length === 0 && writeCached(folder, key, pack(compiled));
+  return { ...compiled, key: kept ? key : null };
 }

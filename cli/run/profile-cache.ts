@@ -82,7 +82,8 @@ function readKept(path: string, key: string, load: typeof loadProfile): KnownPro
  */
 export async function resolveOnce({ reference, overrides, load = loadProfile }: ProfileRequest): Promise<ResolvedOnce> {
   const build = globalThis.belljarBuild;
-  const key = JSON.stringify([build, reference, overrides]);
+  // The architecture, because a home may be shared and the key of the filters hangs on it.
+  const key = JSON.stringify([build, process.arch, reference, overrides]);
   const path = build === undefined ? null : slotPath(key);
   const known = path === null ? null : readKept(path, key, load);
   if (known !== null) return { profile: known, keep: () => undefined };

@@ -51,6 +51,9 @@ export async function openRoot(
     facts.set(key, found);
     return found;
   };
+  // First of all, since they may be refused: an image changes nothing that filters depend on, nor do limits. What is heard on purpose is another filter than the profile's own.
+  const filters = await filtersFor(policy, { arch: host.arch, purpose, knownKey: purpose === undefined ? filterKey : null });
+  if (filters.key !== null && purpose === undefined) keep(filters.key);
   // Most runs need neither scratch folders nor layers, and none of their code.
   const makeScratch = async (): Promise<ScratchFolder | null> => {
     if (policy.scratch.storage !== "disk") return null;
@@ -69,9 +72,6 @@ export async function openRoot(
       const { prepareLayers } = await import("./layered.ts");
       layered = await prepareLayers({ user, pull, upper: first?.path ?? null, policy, facts: host, config, environment, progress, signal });
     }
-    // An image changes nothing that filters depend on, nor do limits. What is heard on purpose is another filter than the profile's own.
-    const filters = await filtersFor(policy, { arch: host.arch, purpose, knownKey: purpose === undefined ? filterKey : null });
-    if (filters.key !== null && purpose === undefined) keep(filters.key);
     return {
       factsFor,
       filters,

@@ -1,25 +1,17 @@
-/** The name under which a compiled filter may be kept. Imports no compiler: a warm run computes only this. */
+/** The name under which compiled filters may be kept. Imports no compiler: a run whose filters are there computes only this. */
 import { createHash } from "node:crypto";
-import { baseRuleSet, findRuleSet } from "./rule-sets.ts";
 import type { FilterInput } from "./rules.ts";
-import { syscallTablesDigest } from "./tables.gen.ts";
-
-/** Raised whenever the same input compiles to other bytes or other warnings. */
-const compilerVersion = 4;
 
 /**
- * A key (64 hexadecimal digits) of everything that the compiled filters and their warnings depend on; `use` names what else is kept with them.
- * @throws BelljarError profile-invalid for an unknown rule set
+ * A key (64 hexadecimal digits) of all that compiled filters and their warnings depend on. Rule sets are data of belljar and are meant by their name, as is
+ * the compiler: `context` must name the build, and what else is kept.
  */
-export function filterKey({ arch, seccomp, capabilities, userNamespaces, kernel = null }: FilterInput, use = ""): string {
+export function filterKey({ arch, seccomp, capabilities, userNamespaces, kernel = null }: FilterInput, context: string): string {
   const { ruleSets, defaultAction, syscalls, file } = seccomp;
   const content = {
-    compilerVersion,
-    use,
-    base: baseRuleSet,
-    syscallTablesDigest,
+    context,
     arch,
-    ruleSets: ruleSets.map(findRuleSet),
+    ruleSets,
     defaultAction,
     syscalls,
     file,

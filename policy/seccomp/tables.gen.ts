@@ -686,7 +686,6 @@ export const syscallTables = {
     "futex_requeue": 456
   }
 } as const satisfies Record<string, Readonly<Record<string, number>>>;
-export const syscallTablesDigest = "sha256:f044c229f0609c15e40d1852498dcbcabf482590c96000c63dff7886025f3d8e";
 /** Calls of other architectures: nothing to us but no misspellings. */
 export const foreignSyscalls: readonly string[] = [
   "_llseek",

@@ -1,4 +1,18 @@
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -76,6 +90,32 @@ describe("the filter cache", () => {
     expect(readCached(cache(), key)).toBeNull();
     expect(writeCached(cache(), key, bytes)).toBe(true);
     expect(readCached(cache(), key)).toEqual(bytes);
+  });
+  test("does not believe another key's file under this name", () => {
+    writeCached(cache(), key, bytes);
+    renameSync(join(cache(), key), join(cache(), "fedcba9876543210"));
+    expect(readCached(cache(), "fedcba9876543210")).toBeNull();
+    // The control: under its own name it is believed.
+    renameSync(join(cache(), "fedcba9876543210"), join(cache(), key));
+    expect(readCached(cache(), key)).toEqual(bytes);
+  });
+  test.each<[string, () => void]>([
+    ["a folder", () => mkdirSync(join(cache(), key), { recursive: true })],
+    ["a pipe without a writer", () => spawnSync("mkfifo", [join(cache(), key)])],
+  ])("reads no further where there is %s", (_what, make) => {
+    mkdirSync(cache(), { recursive: true });
+    make();
+    expect(existsSync(join(cache(), key))).toBe(true);
+    expect(readCached(cache(), key)).toBeNull();
+  });
+  test("does not grow: the oldest give way", () => {
+    const keyOf = (i: number) => `key-${String(i).padStart(16, "0")}`;
+    for (let i = 0; i < 70; i++) {
+      writeCached(cache(), keyOf(i), bytes);
+      utimesSync(join(cache(), keyOf(i)), 1000 + i, 1000 + i);
+    }
+    writeCached(cache(), keyOf(70), bytes);
+    expect(readdirSync(cache()).sort()).toEqual(Array.from({ length: 64 }, (_, i) => keyOf(i + 7)));
   });
   test("that cannot be used is no failure", () => {
     writeFileSync(at("file"), "");

@@ -63,6 +63,13 @@ const causes: readonly (readonly [name: string, symptom: Symptom, tree: Record<s
     /seccomp filter/,
     /seccomp=unconfined/,
   ],
+  [
+    "no room for another filter",
+    at("seccomp", "ENOMEM", "filter"),
+    { "/proc/self/status": "NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t8\n" },
+    /under 8 seccomp filters.*32768 instructions/,
+    /fewer or smaller filters/,
+  ],
   ["SELinux", at("clone", "EACCES"), { "/sys/fs/selinux/enforce": "1" }, /SELinux/, /ausearch/],
   [
     "the user's process limit",

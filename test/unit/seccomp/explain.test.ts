@@ -58,7 +58,8 @@ describe("explainSyscall", () => {
 });
 
 describe("filterKey", () => {
-  const key = filterKey(input);
+  const key = filterKey(input, "one build");
+  test("depends on the build", () => expect(filterKey(input, "another build")).not.toBe(key));
   test("is a name for a file", () => expect(key).toMatch(/^[0-9a-f]{64}$/));
   test("is the same for what compiles to the same", () => {
     const reordered = {
@@ -66,8 +67,8 @@ describe("filterKey", () => {
       capabilities: [],
       seccomp: { ...input.seccomp, syscalls: [Object.fromEntries(Object.entries(rule).reverse())] },
     };
-    expect(filterKey(reordered as unknown as FilterInput)).toBe(key);
-    expect(filterKey({ ...input, seccomp: { ...input.seccomp, audit: true } })).toBe(key);
+    expect(filterKey(reordered as unknown as FilterInput, "one build")).toBe(key);
+    expect(filterKey({ ...input, seccomp: { ...input.seccomp, audit: true } }, "one build")).toBe(key);
   });
   test.each<[string, Partial<FilterInput>]>([
     ["architecture", { arch: "aarch64" }],
@@ -78,7 +79,7 @@ describe("filterKey", () => {
     ["rules", { seccomp: { ...input.seccomp, syscalls: [{ ...rule, action: "kill" }] } }],
     ["origin, which warnings name", { seccomp: { ...input.seccomp, syscalls: [{ ...rule, origin: "q" }] } }],
   ])("depends on: %s", (_what, change) => {
-    expect(filterKey({ ...input, ...change })).not.toBe(key);
+    expect(filterKey({ ...input, ...change }, "one build")).not.toBe(key);
   });
 });
 
