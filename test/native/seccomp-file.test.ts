@@ -73,7 +73,8 @@ const writtenArgs = fc.uniqueArray(
 );
 
 test("means what libseccomp makes of it, where the upper halves are empty", () => {
-  // Of rules with conditions only those that allow: where several with different actions hold, libseccomp's answer hangs on its tree.
+  // Of rules with conditions only those that allow, and one for a call: where several hold, libseccomp's answer hangs on its tree, and may be neither's (seen: of
+  // "a < 40 and b != 0" and "a >= 1" it forgets the second for b = 0).
   const conditional = fc.record({
     names: fc.subarray([...names], { minLength: 1 }),
     action: fc.constant("SCMP_ACT_ALLOW"),
@@ -95,7 +96,9 @@ test("means what libseccomp makes of it, where the upper halves are empty", () =
     fc.property(rules, probe, (written, calls) => {
       const text = JSON.stringify({ defaultAction: "SCMP_ACT_ERRNO", syscalls: [start, ...written] });
       const [ours, theirs] = [compiled(text), engine(written, 1)];
+      const conditions = (name: string) => written.filter(({ names, args }) => args.length > 0 && names.includes(name)).length;
       for (const [name, args] of calls) {
+        if (conditions(name) > 1) continue;
         // What the kernel does not read is not compared by us.
         const narrow = args.map((arg, index) => BigInt.asUintN(argumentWidth(name, index), BigInt(arg)));
         const call = { arch, nr: numbers[name] ?? -1, args: narrow };
