@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { BelljarError } from "../../policy/errors.ts";
 import { isRootInNameOnly } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
+import { keepErrors } from "../run/flows.ts";
 import type { ProgramInput } from "../run/input.ts";
 import { type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
 import { runSession } from "../run/session.ts";
@@ -75,6 +76,7 @@ export class Sandbox implements AsyncDisposable {
       capture: onStdout === undefined || onStderr === undefined,
     } as const;
     const decode = decoderFor(options);
+    const undo = keepErrors(stdin);
     return this.#turn({ slots: 1, signal: options.signal }, (signal) =>
       this.#withProgram(options, { start, signal }, async ({ prepared, files }) => {
         const { report, stdout, stderr } = await runSession(prepared, {
@@ -87,7 +89,7 @@ export class Sandbox implements AsyncDisposable {
         const outputs = await files.read(report);
         return { report, stdout: decode(stdout), stderr: decode(stderr), outputs, warnings: prepared.warnings } as RunResult<string>;
       }),
-    );
+    ).finally(undo);
   }
 
   /**

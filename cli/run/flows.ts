@@ -1,5 +1,4 @@
 import { Readable, type Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import { BelljarError } from "../../policy/errors.ts";
 import { type Capture, capture } from "./capture.ts";
 import { reasonOf } from "./files.ts";
@@ -71,9 +70,31 @@ async function feed(target: Writable, source: AsyncIterable<unknown>): Promise<v
   }
 }
 
+/** Writes until the stream has ended. The Writable is the caller's, who may have more to write: it is not ended. (pipeline() leaves listeners on it then.) */
+async function passTo(writable: Writable, stream: Readable): Promise<void> {
+  let refuse: (reason: unknown) => void = () => undefined;
+  const failed = new Promise<never>((_, reject) => {
+    refuse = reject;
+  });
+  const onClose = () => refuse(new Error("the Writable was closed"));
+  writable.on("error", refuse);
+  writable.on("close", onClose);
+  const copy = async (): Promise<void> => {
+    for await (const chunk of stream) {
+      if (!writable.writable) throw writable.errored ?? new Error("the Writable takes no more");
+      if (!writable.write(chunk)) await isReady(writable);
+    }
+  };
+  try {
+    await Promise.race([copy(), failed]);
+  } finally {
+    writable.off("error", refuse);
+    writable.off("close", onClose);
+  }
+}
+
 async function deliver(stream: Readable, sink: OutputSink, signal: AbortSignal): Promise<void> {
-  // The Writable is the caller's, who may have more to write: it is not ended.
-  if (typeof sink !== "function") return pipeline(stream, sink, { end: false, signal });
+  if (typeof sink !== "function") return passTo(sink, stream);
   for await (const chunk of stream) {
     if (signal.aborted) return;
     await sink(chunk as Uint8Array);
@@ -81,6 +102,14 @@ async function deliver(stream: Readable, sink: OutputSink, signal: AbortSignal):
 }
 
 const nothing: Capture = { bytes: () => new Uint8Array() };
+
+/** Until it is read, an error of a Readable would be nobody's, and end this process; reading it tells the error later. Returns what undoes that. */
+export function keepErrors(source: StdinSource | undefined): () => void {
+  if (!(source instanceof Readable)) return () => undefined;
+  const keep = () => undefined;
+  source.on("error", keep);
+  return () => source.off("error", keep);
+}
 
 /** Connects a launcher's pipes to sources and sinks. `onFailure` is called when one of them fails. */
 export function connect(run: Launcher, options: FlowOptions, onFailure: () => void): Flows {
