@@ -169,6 +169,12 @@ static void sandbox_ready(struct run *run, const struct init_message *message, c
 	(void)launch_send_exec(run);
 }
 
+static void close_all(int *fds, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		close_fd(&fds[i]);
+}
+
 bool launch_channel(struct run *run)
 {
 	struct init_message message;
@@ -182,6 +188,11 @@ bool launch_channel(struct run *run)
 	if (r != 1) { /* init is gone; its exit is handled by its pidfd */
 		close_fd(&run->channel);
 		return false;
+	}
+	/* Sent before it was killed: what it asks for must not bring the run back, nor be a failure of ours. How the program ended is still true. */
+	if (run->state >= RUN_ENDING && message.kind != INIT_EXITED) {
+		close_all(fds, count);
+		return true;
 	}
 	switch ((enum init_message_kind)message.kind) {
 	case INIT_FAILED:
@@ -217,8 +228,7 @@ bool launch_channel(struct run *run)
 		run_end(run, 0);
 		break;
 	}
-	for (unsigned int i = 0; i < count; i++)
-		close_fd(&fds[i]);
+	close_all(fds, count);
 	return true;
 }
 
@@ -260,6 +270,10 @@ bool launch_gate(struct run *run)
 		close_fd(&run->gate);
 		return false;
 	}
+	if (run->state >= RUN_ENDING) { /* as above */
+		close_all(fds, count);
+		return true;
+	}
 	switch ((enum gate_message_kind)message.kind) {
 	case GATE_DESCRIPTORS:
 		if (message.has & GATE_HAS_TERMINAL)
@@ -286,7 +300,6 @@ bool launch_gate(struct run *run)
 		task_failed(run, &message.failure);
 		break;
 	}
-	for (unsigned int i = 0; i < count; i++)
-		close_fd(&fds[i]);
+	close_all(fds, count);
 	return true;
 }
