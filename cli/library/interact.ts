@@ -5,6 +5,7 @@ import { endOf } from "../run/outcome.ts";
 import type { PreparedRun } from "../run/prepare.ts";
 import { type SessionResult, superviseRun } from "../run/session.ts";
 import type { Files } from "./folder.ts";
+import { onAbort } from "./on-abort.ts";
 import type { EncodingOption } from "./options.ts";
 import { decoderFor, type InteractResult, type ProgramResult, refuseFailure } from "./results.ts";
 
@@ -31,9 +32,7 @@ function firstOf(judge: SessionResult, contestant: SessionResult): InteractResul
 /** A failure of ours, or of the caller's, on one side ends the other too; it is thrown when both have ended. */
 async function superviseBoth(sides: readonly [Side, Side], launchers: readonly [Launcher, Launcher], signal: AbortSignal) {
   const both = new AbortController();
-  const abort = () => both.abort(signal.reason);
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
+  const undo = onAbort(signal, () => both.abort(signal.reason));
   const supervise = async (index: 0 | 1): Promise<SessionResult> => {
     const { prepared, onStderr } = sides[index];
     try {
@@ -52,7 +51,7 @@ async function superviseBoth(sides: readonly [Side, Side], launchers: readonly [
       return result.value;
     }) as [SessionResult, SessionResult];
   } finally {
-    signal.removeEventListener("abort", abort);
+    undo();
   }
 }
 

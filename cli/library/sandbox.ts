@@ -11,6 +11,7 @@ import { checkCommand, checkOptions, checkRoot } from "./check.ts";
 import { passFiles } from "./folder.ts";
 import { programInput, programLimits, sandboxInput } from "./input.ts";
 import { interact, type ReadyProgram } from "./interact.ts";
+import { onAbort } from "./on-abort.ts";
 import type { CloseOptions, InteractOptions, InteractProgram, OpenOptions, ProgramOptions, SandboxRunOptions } from "./options.ts";
 import { endReason, Queue } from "./queue.ts";
 import { type Bytes, decoderFor, type InteractResult, type RunResult, refuseFailure, type Utf8 } from "./results.ts";
@@ -151,9 +152,7 @@ export class Sandbox implements AsyncDisposable {
     use: (signal: AbortSignal) => Promise<Result>,
   ): Promise<Result> {
     const controller = new AbortController();
-    const abort = () => controller.abort(signal?.reason);
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort, { once: true });
+    const undo = onAbort(signal, () => controller.abort(signal?.reason));
     this.#active.add(controller);
     try {
       const leave = await this.#queue.enter(slots, controller.signal);
@@ -164,7 +163,7 @@ export class Sandbox implements AsyncDisposable {
       }
     } finally {
       this.#active.delete(controller);
-      signal?.removeEventListener("abort", abort);
+      undo();
     }
   }
 
