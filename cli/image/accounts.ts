@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
-import { applyPath } from "./layer/helper.ts";
+import { applyPath } from "./layer/apply-path.ts";
 import { idArguments, type LayerIds } from "./layer/ids.ts";
 
 /** Texts of an image's own files; null where it has none that can be read without following links. */

@@ -1,9 +1,10 @@
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { makeFolders } from "../host/make-folders.ts";
 import { isDigest, splitDigest } from "./digest.ts";
 import type { LayerIds } from "./layer/ids.ts";
+import { bootId, isStale, isThere, isUsable, metaName, unsettledName } from "./layer-place.ts";
 import { inStore, type StorePaths, syncFolder } from "./layout.ts";
 import { syncFileSystem, withLock } from "./lock.ts";
 import type { Digest } from "./oci-types.ts";
@@ -28,16 +29,7 @@ export interface LayerWriter {
   abort(): Promise<void>;
 }
 
-const metaName = "layer.json";
-/** Holds the id of the boot that unpacked a layer whose files may not all be on the disk yet. */
-const unsettledName = "unsettled";
 const writing = "unpacking into the image store";
-
-let boot: string | null = null;
-function bootId(): string {
-  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  return boot;
-}
 
 /** Path of a layer relative to the store's root: what sessions pin. */
 export function layerName(chainId: Digest, world: IdWorld = singleId): string {
@@ -51,24 +43,9 @@ export function layerPath(paths: StorePaths, chainId: Digest, world: IdWorld = s
   return join(paths.root, layerName(chainId, world), "diff");
 }
 
-/** Whether what was unpacked before a crash of the machine may have lost file contents. */
-function isStale(folder: string): boolean {
-  const mark = join(folder, unsettledName);
-  // Asked of every layer at every run: an exception would cost more than the call.
-  if (statSync(mark, { throwIfNoEntry: false }) === undefined) return false;
-  try {
-    return readFileSync(mark, "utf8") !== bootId();
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ENOENT"; // settled just now
-  }
-}
-
-const isThere = (folder: string): boolean => statSync(join(folder, metaName), { throwIfNoEntry: false })?.isFile() === true;
-
 /** Whether a layer is unpacked, whole. Synchronous: every run asks for every layer. */
 export function hasLayer(paths: StorePaths, chainId: Digest, world: IdWorld = singleId): boolean {
-  const folder = join(paths.root, layerName(chainId, world));
-  return isThere(folder) && !isStale(folder);
+  return isUsable(join(paths.root, layerName(chainId, world)));
 }
 
 /** What was noted when a layer was unpacked; null when it is not there. */

@@ -1,9 +1,7 @@
-import { randomBytes } from "node:crypto";
-import { closeSync, constants, openSync } from "node:fs";
-import { lstat, mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
-import { connect, createServer, type Server } from "node:net";
+import { lstat, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { inStore, type StorePaths } from "./layout.ts";
+import { isAlive, makeSessionFolder, type Pins, pinsName } from "./session-folder.ts";
 import { discard } from "./store-remove.ts";
 
 /**
@@ -19,72 +17,14 @@ export interface Session {
   close(): Promise<void>;
 }
 
-const socketName = "alive";
-const pinsName = "pins.json";
 /** One that has not become a session for so long most likely never will; if its process was only stopped meanwhile, it starts anew. */
 const unfinishedMs = 10_000;
-const attempts = 5;
 /** Of a blob that a later attempt may continue. */
 export const partPrefix = "part-";
 
-/** Names of content, relative to the store's root, that must stay while the session lives. */
-export type Pins = readonly string[];
-
-/** Paths of sockets end at 108 bytes: an open folder gives a short one to any place. */
-const socketPath = (folder: number): string => `/proc/self/fd/${folder}/${socketName}`;
-
-function listen(folder: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy());
-    server.once("error", reject);
-    server.listen(socketPath(folder), () => {
-      server.unref();
-      resolve(server);
-    });
-  });
-}
-
-/** Whether the process of a session lives. In doubt it does. */
-async function isAlive(path: string): Promise<boolean> {
-  let folder: number;
-  try {
-    folder = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ENOENT";
-  }
-  try {
-    return await new Promise<boolean>((resolve) => {
-      const socket = connect(socketPath(folder));
-      socket.once("connect", () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once("error", ({ code }: NodeJS.ErrnoException) => resolve(code !== "ECONNREFUSED" && code !== "ENOENT"));
-    });
-  } finally {
-    closeSync(folder);
-  }
-}
-
-async function startOnce(paths: StorePaths, pins: Pins): Promise<Session> {
-  const path = join(paths.sessions, randomBytes(8).toString("hex"));
-  const unfinished = `${path}.new`;
-  await mkdir(unfinished, { mode: 0o700 });
-  const folder = openSync(unfinished, constants.O_RDONLY | constants.O_DIRECTORY);
-  let server: Server | null = null;
-  const stop = async (): Promise<void> => {
-    await new Promise((resolve) => (server === null ? resolve(null) : server.close(resolve)));
-    closeSync(folder);
-  };
-  try {
-    server = await listen(folder);
-    if (pins.length > 0) await writeFile(join(unfinished, pinsName), JSON.stringify(pins));
-    await rename(unfinished, path);
-  } catch (error) {
-    await stop();
-    await discard(paths, unfinished);
-    throw error;
-  }
+/** Starts a session. Throws BelljarError `store-failed`. */
+export async function startSession(paths: StorePaths): Promise<Session> {
+  const { path, stop } = await inStore("using the image store", paths.sessions, () => makeSessionFolder(paths, []));
   let count = 0;
   let closing: Promise<void> | null = null;
   const end = async (): Promise<void> => {
@@ -100,20 +40,6 @@ async function startOnce(paths: StorePaths, pins: Pins): Promise<Session> {
       return closing;
     },
   };
-}
-
-/** Starts a session. With the last step, a rename, it is there whole: alive, and with its pins. Throws BelljarError `store-failed`. */
-export async function startSession(paths: StorePaths, pins: Pins = []): Promise<Session> {
-  return inStore("using the image store", paths.sessions, async () => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await startOnce(paths, pins);
-      } catch (error) {
-        // Somebody took the unfinished folder for a dead process's.
-        if (attempt === attempts || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      }
-    }
-  });
 }
 
 async function isOld(path: string): Promise<boolean> {

@@ -1,9 +1,10 @@
-import { existsSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { digestOf } from "./digest.ts";
 import type { LayerIds } from "./layer/ids.ts";
 import { defaultStoreRoot, prepareLayout, type StorePaths, storePaths } from "./layout.ts";
+import { type Lease, leaseNames } from "./lease.ts";
 import { acquireLock, type Lock } from "./lock.ts";
 import { documentLimits, parseJson } from "./manifest-json.ts";
 import type { Descriptor, Digest } from "./oci-types.ts";
@@ -27,12 +28,7 @@ import { type Session, startSession, sweepSessions } from "./store-session.ts";
 import { adoptStaged, type Stage, type Staged, type StageOptions, stageFile } from "./store-stage.ts";
 import { type Verified, verify } from "./store-verify.ts";
 
-/** Layers that stay, whatever is removed meanwhile, until this is released or the process ends. */
-export interface Lease {
-  /** Absolute paths, lowest first. */
-  readonly paths: readonly string[];
-  release(): Promise<void>;
-}
+export type { Lease } from "./lease.ts";
 
 /** Methods that promise content start the work of this process in the store: until `close`, nothing that is there is removed. */
 export interface Store {
@@ -102,24 +98,6 @@ async function startWork(paths: StorePaths, signal?: AbortSignal): Promise<Work>
   }
 }
 
-async function leaseLayers(
-  paths: StorePaths,
-  names: { readonly chainIds: readonly Digest[]; readonly world: IdWorld | undefined },
-  held: boolean,
-): Promise<Lease | null> {
-  const { chainIds, world } = names;
-  // Pin first, then look: whoever removes marks that first, and looks at the pins then. One of both sees the other.
-  const session = await startSession(
-    paths,
-    chainIds.map((id) => layerName(id, world)),
-  );
-  const safe = held || !existsSync(paths.pruning);
-  if (safe && chainIds.every((id) => hasLayer(paths, id, world)))
-    return { paths: chainIds.map((id) => layerPath(paths, id, world)), release: () => session.close() };
-  await session.close();
-  return null;
-}
-
 /** Opens the image store, which is made when absent. Throws BelljarError `store-failed`. */
 export async function openStore(root: string = defaultStoreRoot()): Promise<Store> {
   const paths = storePaths(root);
@@ -180,7 +158,8 @@ export async function openStore(root: string = defaultStoreRoot()): Promise<Stor
     lease: async (chainIds, world) => {
       const held = work !== null;
       if (held) await work;
-      return leaseLayers(paths, { chainIds, world }, held);
+      const names = chainIds.map((id) => layerName(id, world));
+      return leaseNames(paths, names, held);
     },
     hold: async (signal) => {
       await working(signal);

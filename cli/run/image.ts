@@ -6,8 +6,10 @@ import type { ImageConfig as OciConfig } from "../image/oci-types.ts";
 import { parseReference } from "../image/reference.ts";
 import { type Lease, openStore, type Store } from "../image/store.ts";
 import type { StoredImage } from "../image/store-image.ts";
+import { layerName } from "../image/store-layers.ts";
 import { quoted } from "../output/terminal.ts";
 import { imageUser } from "./image-user.ts";
+import { indexStamp, keepImage } from "./known-image.ts";
 import type { LayeredInput } from "./layered.ts";
 
 export interface OpenedImage {
@@ -34,6 +36,8 @@ function configFacts({ config = {} }: OciConfig): ImageConfig {
 
 interface Found {
   readonly name: string;
+  /** As the store's index was, or before. */
+  readonly index: string | null;
   readonly image: StoredImage;
 }
 
@@ -55,9 +59,11 @@ async function pull(store: Store, reference: string, { config, environment, prog
 
 /** The image of the store, pulled before where it is missing or where that was asked for. */
 async function find(store: Store, reference: string, input: ImageInput): Promise<Found> {
+  let index = indexStamp();
   let found = input.pull === "always" ? null : await store.find(reference);
   if (found === null && input.pull !== "never") {
     await pull(store, reference, input);
+    index = indexStamp();
     found = await store.find(reference);
   }
   if (found === null) {
@@ -69,7 +75,7 @@ async function find(store: Store, reference: string, input: ImageInput): Promise
   const { descriptor } = found;
   const { digest } = descriptor;
   const name = found.name === null ? digest : found.name.includes("@") ? found.name : `${found.name}@${digest}`;
-  return { name, image: await store.readImage(descriptor, `reading image ${quoted(reference)}`) };
+  return { name, index, image: await store.readImage(descriptor, `reading image ${quoted(reference)}`) };
 }
 
 /** Layers that are there are pinned at once; else they are unpacked while nothing can be removed, and pinned before that ends. */
@@ -114,6 +120,8 @@ export async function openImage(reference: string, input: ImageInput): Promise<O
     const leased = await leaseLayers(store, found, input);
     lease = leased.lease;
     const facts = { name: found.name, config: configFacts(found.image.config), user: await userOf(found, lease, input) };
+    const names = found.image.chainIds.map((id) => layerName(id, idWorld(input.ids)));
+    keepImage({ reference, user: input.user, ids: input.ids }, found.index, { layers: names, facts });
     return { layers: lease.paths, facts, warnings: leased.warnings, release: lease.release };
   } catch (error) {
     await lease?.release();

@@ -4,8 +4,9 @@ import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { Config } from "../host/config.ts";
 import { chooseDriver } from "../host/overlay-driver.ts";
-import { applyPath } from "../image/layer/helper.ts";
+import { applyPath } from "../image/layer/apply-path.ts";
 import type { LayerIds } from "../image/layer/ids.ts";
+import { leaseKnownImage } from "./known-image.ts";
 import { launcherPath } from "./launcher.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -73,9 +74,16 @@ export async function prepareLayers(input: LayeredInput): Promise<LayeredRoot> {
   if (policy.rootfs.kind !== "image") {
     return { facts: { ...common, ...directoryLayer(input) }, warnings, release: async () => undefined };
   }
-  // Everything of images is loaded only by runs that need it.
+  const { reference } = policy.rootfs;
+  const ids = layerIds(policy, input.facts);
+  const known = input.pull === "always" ? null : await leaseKnownImage({ reference, user: input.user, ids });
+  if (known !== null) {
+    const { lease, facts } = known;
+    return { facts: { ...common, layers: lease.paths, image: facts }, warnings, release: lease.release };
+  }
+  // Everything else of images is loaded only by runs that need it.
   const { openImage } = await import("./image.ts");
-  const image = await openImage(policy.rootfs.reference, { ...input, ids: layerIds(policy, input.facts) });
+  const image = await openImage(reference, { ...input, ids });
   const facts: { readonly layers: readonly string[]; readonly image: ImageFacts } = { layers: image.layers, image: image.facts };
   return { facts: { ...common, ...facts }, warnings: [...warnings, ...image.warnings], release: image.release };
 }

@@ -1,13 +1,8 @@
-import { join } from "node:path";
 import type { Override } from "../../policy/profile/overrides.ts";
 import type { ResolveResult } from "../../policy/profile/resolve.ts";
-import { cacheHome, readOwnFile, replaceFile } from "../host/cache-home.ts";
+import { readOwnFile, replaceFile } from "../host/cache-home.ts";
 import { loadProfile } from "./profiles.ts";
-
-declare global {
-  /** Names the bundle that this code is part of; absent where it runs from its sources. */
-  var belljarBuild: string | undefined;
-}
+import { slotPath } from "./slots.ts";
 
 /** What of a resolved profile a run needs. */
 export interface KnownProfile extends Pick<ResolveResult, "policy" | "provenance" | "warnings" | "digest"> {
@@ -43,22 +38,8 @@ interface Kept {
   readonly profile: KnownProfile;
 }
 
-/** A place for each of the last requests, whatever they are: the cache cannot grow. */
-const slots = 64;
 /** Larger profiles are resolved every time. */
 const maxKeptText = 128 * 1024;
-
-/** FNV-1a: only which place; the request itself is compared. */
-function slotOf(key: string): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % slots;
-}
-
-function slotPath(key: string): string | null {
-  const home = cacheHome(process.env);
-  return home === null ? null : join(home, "profiles", String(slotOf(key)));
-}
 
 /** Every file is read again: what counts is what it says now, and where its name leads now. */
 function isUnchanged({ reference, from, file, text }: Load, load: typeof loadProfile): boolean {
@@ -84,7 +65,7 @@ export async function resolveOnce({ reference, overrides, load = loadProfile }: 
   const build = globalThis.belljarBuild;
   // The architecture, because a home may be shared and the key of the filters hangs on it.
   const key = JSON.stringify([build, process.arch, reference, overrides]);
-  const path = build === undefined ? null : slotPath(key);
+  const path = slotPath("profiles", key);
   const known = path === null ? null : readKept(path, key, load);
   if (known !== null) return { profile: known, keep: () => undefined };
   const { resolveProfile } = await import("../../policy/profile/resolve.ts");

@@ -4,9 +4,9 @@
  */
 import { BelljarError } from "../errors.ts";
 import { builtinPrefix } from "../profile/builtin.ts";
-import { readStopSignal } from "../profile/check.ts";
-import { originOf } from "../profile/explain.ts";
 import { formatPath } from "../profile/path.ts";
+import { originOf } from "../profile/provenance.ts";
+import { readStopSignal } from "../profile/stop-signal.ts";
 
 import type { Provenance, ResolvedPolicy } from "../profile/types.ts";
 import type { ImageConfig, ImageFacts, RunRequest } from "./types.ts";

@@ -1,6 +1,5 @@
 /** All the rules that one profile must meet, on top of keys and types. Nothing throws: every mistake is collected. */
-import { quoteValue, type Reading, readCount, readDuration, readFileMode, readSize } from "../units.ts";
-import { signalNumber } from "../verdict/signals.ts";
+import { type Reading, readCount, readDuration, readFileMode, readSize } from "../units.ts";
 import { capabilityNumbers } from "./capabilities.ts";
 import { readLimit } from "./limits.ts";
 import { formatPath, type PathSegment } from "./path.ts";
@@ -8,6 +7,7 @@ import { envNameProblem, hostnameProblem, hostPathProblem, mountTargetProblem, p
 import { didYouMean, type Problem } from "./problems.ts";
 import { checkSeccomp } from "./rules.ts";
 import { checkShape } from "./shape.ts";
+import { readStopSignal } from "./stop-signal.ts";
 import { limitNames, type MountSpec, type Profile } from "./types.ts";
 
 /** Files that a profile may name in one `extends`. */
@@ -22,14 +22,6 @@ export type Holed<T> = T extends readonly (infer E)[]
 
 /** Somebody who cancels waits for it. */
 const maxStopMs = 3_600_000;
-
-/** A signal by name ("SIGTERM", "TERM", "SIGRTMIN+3") or number, as profiles and images have it. */
-export function readStopSignal(text: string): Reading<number> {
-  const number = /^\d{1,2}$/.test(text) ? Number(text) : signalNumber(text.startsWith("SIG") ? text : `SIG${text}`);
-  if (number === null || number < 1 || number > 64)
-    return { ok: false, problem: `must be a signal such as "SIGTERM" (got ${quoteValue(text)})` };
-  return { ok: true, value: number };
-}
 
 export type Report = (segments: readonly PathSegment[], message: string | null) => void;
 

@@ -4,15 +4,9 @@ import { signalName } from "../verdict/signals.ts";
 import { sha256 } from "./digest.ts";
 import { formatLimit } from "./limits.ts";
 import { formatPath } from "./path.ts";
+import { originOf } from "./provenance.ts";
 import type { ResolveResult } from "./resolve.ts";
-import {
-  limitNames,
-  type Provenance,
-  type ResolvedMount,
-  type ResolvedPolicy,
-  type ResolvedSeccompRule,
-  type SeccompFile,
-} from "./types.ts";
+import { limitNames, type ResolvedMount, type ResolvedPolicy, type ResolvedSeccompRule, type SeccompFile } from "./types.ts";
 
 export interface ExplainRow {
   /** As in a profile: "limits.memory". */
@@ -119,14 +113,6 @@ function fieldsOf(policy: ResolvedPolicy): readonly Field[] {
     plain("landlock.required", policy.landlock.required),
     plain("network.mode", policy.network.mode),
   ];
-}
-
-/** Who set a path: its own entry, or that of the nearest field around it. */
-export function originOf(provenance: Provenance, path: string): string | null {
-  for (let at = path; at !== ""; at = at.replace(/(^|\.)[^.[\]]*$|\[[^\]]*\]$/, "")) {
-    if (Object.hasOwn(provenance, at)) return provenance[at] ?? null;
-  }
-  return null;
 }
 
 /** Every field of a resolved profile with its value in words and the file or option that set it. */

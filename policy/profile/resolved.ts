@@ -1,9 +1,9 @@
 /** From the merged profile, complete and checked, to the policy in base units. */
 import { type Reading, readDuration, readFileMode, readSize } from "../units.ts";
 import { capabilityNumbers } from "./capabilities.ts";
-import { readStopSignal } from "./check.ts";
 import { readLimit } from "./limits.ts";
 import type { Json } from "./merge.ts";
+import { readStopSignal } from "./stop-signal.ts";
 import {
   type LimitName,
   limitNames,

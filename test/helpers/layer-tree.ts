@@ -5,7 +5,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { type AppliedLayer, type ApplyLayer, applyLayer } from "../../cli/image/layer/apply-layer.ts";
-import { applyPath, removeUnpacked } from "../../cli/image/layer/helper.ts";
+import { applyPath } from "../../cli/image/layer/apply-path.ts";
+import { removeUnpacked } from "../../cli/image/layer/helper.ts";
 import type { LayerIds } from "../../cli/image/layer/ids.ts";
 import { makeTempDir } from "./places.ts";
 

@@ -1,18 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { BelljarError } from "../../../policy/errors.ts";
+import { applyPath } from "./apply-path.ts";
 import { applyFailure } from "./failure.ts";
 import { idArguments, type LayerIds } from "./ids.ts";
 import { type DoneReport, type Reports, reportReader, type StageReport } from "./reports.ts";
-
-/** The helper: beside the bundle, beside the sources, or where $BELLJAR_APPLY says. */
-export function applyPath(environment: Readonly<Record<string, string | undefined>> = process.env): string {
-  const named = environment["BELLJAR_APPLY"];
-  if (named !== undefined && named !== "") return named;
-  const besideBundle = fileURLToPath(new URL("../native/build/belljar-apply", import.meta.url));
-  return existsSync(besideBundle) ? besideBundle : fileURLToPath(new URL("../../../native/build/belljar-apply", import.meta.url));
-}
 
 export interface Applied {
   readonly done: DoneReport;

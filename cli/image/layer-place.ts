@@ -1,0 +1,31 @@
+// Unpacked layers as they lie in the store. Synchronous, and free of what costs time to load: every run asks for every layer.
+import { readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+
+/** In a layer's folder: what was noted of it. It is there when all else is. */
+export const metaName = "layer.json";
+/** Holds the id of the boot that unpacked a layer whose files may not all be on the disk yet. */
+export const unsettledName = "unsettled";
+
+let boot: string | null = null;
+export function bootId(): string {
+  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  return boot;
+}
+
+/** Whether what was unpacked before a crash of the machine may have lost file contents. */
+export function isStale(folder: string): boolean {
+  const mark = join(folder, unsettledName);
+  // Asked of every layer at every run: an exception would cost more than the call.
+  if (statSync(mark, { throwIfNoEntry: false }) === undefined) return false;
+  try {
+    return readFileSync(mark, "utf8") !== bootId();
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ENOENT"; // settled just now
+  }
+}
+
+export const isThere = (folder: string): boolean => statSync(join(folder, metaName), { throwIfNoEntry: false })?.isFile() === true;
+
+/** Whether a layer is in this folder, whole. */
+export const isUsable = (folder: string): boolean => isThere(folder) && !isStale(folder);
