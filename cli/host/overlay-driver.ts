@@ -1,9 +1,10 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { accessSync, constants, lstatSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { OverlayMechanism } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { OverlayDriver } from "../../policy/profile/types.ts";
+import { bootId } from "./boot-id.ts";
 import { cacheHome, readOwnFile, replaceFile } from "./cache-home.ts";
 import { overlayChoice } from "./capabilities.ts";
 import { findCommand } from "./subid.ts";
@@ -19,9 +20,8 @@ interface KernelAnswer {
 
 /** What was tried holds for one boot and one launcher: an update of either tries again. */
 function stampOf(launcher: string): string {
-  const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   const status = lstatSync(launcher, { throwIfNoEntry: false });
-  return `${boot} ${status?.ino} ${status?.mtimeMs} ${process.getuid?.()}`;
+  return `${bootId()} ${status?.ino} ${status?.mtimeMs} ${process.getuid?.()}`;
 }
 
 function parseAnswer(text: string | null, stamp: string): KernelAnswer | null {
@@ -116,20 +116,18 @@ export async function chooseDriver(
   asked: OverlayDriver,
   { launcher, environment, upper }: { readonly launcher: string; readonly environment: Environment; readonly upper: string | null },
 ): Promise<ChosenDriver> {
-  const fuseOverlayfs = asked === "kernel" || asked === "copy" ? null : findCommand("fuse-overlayfs", environment["PATH"]);
-  const chosen = (driver: OverlayMechanism, warnings: readonly string[] = []): ChosenDriver => ({ driver, fuseOverlayfs, warnings });
-  if (asked === "copy") return chosen("copy");
-  if (asked === "fuse-overlayfs") {
-    requireFuse(fuseOverlayfs);
-    return chosen("fuse-overlayfs");
+  if (asked === "copy") return { driver: "copy", fuseOverlayfs: null, warnings: [] };
+  if (asked !== "fuse-overlayfs") {
+    const kernel = upper === null ? await kernelAnswer(launcher, environment) : answerIn(upper, launcher);
+    if (asked === "kernel") await requireKernel(kernel, upper);
+    if (kernel.ok) return { driver: "kernel", fuseOverlayfs: null, warnings: [] };
   }
-  const kernel = upper === null ? await kernelAnswer(launcher, environment) : answerIn(upper, launcher);
-  if (asked === "kernel") await requireKernel(kernel, upper);
-  const driver = asked === "kernel" ? asked : overlayChoice({ overlay: kernel, fuse: { ok: canOpenFuse(), errno: 0 } }, fuseOverlayfs);
-  return chosen(
-    driver,
+  const fuseOverlayfs = findCommand("fuse-overlayfs", environment["PATH"]);
+  if (asked === "fuse-overlayfs") requireFuse(fuseOverlayfs);
+  const driver = overlayChoice({ overlay: { ok: false, errno: 0 }, fuse: { ok: canOpenFuse(), errno: 0 } }, fuseOverlayfs);
+  const warnings =
     driver === "copy"
       ? ["the whole image is copied for every run: neither kernel overlay nor fuse-overlayfs works here ('belljar doctor' says why)"]
-      : [],
-  );
+      : [];
+  return { driver, fuseOverlayfs, warnings };
 }

@@ -1,23 +1,17 @@
 // Unpacked layers as they lie in the store. Synchronous, and free of what costs time to load: every run asks for every layer.
-import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { bootId } from "../host/boot-id.ts";
 
 /** In a layer's folder: what was noted of it. It is there when all else is. */
 export const metaName = "layer.json";
 /** Holds the id of the boot that unpacked a layer whose files may not all be on the disk yet. */
 export const unsettledName = "unsettled";
 
-let boot: string | null = null;
-export function bootId(): string {
-  boot ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  return boot;
-}
-
 /** Whether what was unpacked before a crash of the machine may have lost file contents. */
 export function isStale(folder: string): boolean {
-  const mark = join(folder, unsettledName);
-  // Asked of every layer at every run: an exception would cost more than the call.
-  if (statSync(mark, { throwIfNoEntry: false }) === undefined) return false;
+  const mark = `${folder}/${unsettledName}`;
+  // Asked of every layer at many runs: an exception would cost more than the call.
+  if (!existsSync(mark)) return false;
   try {
     return readFileSync(mark, "utf8") !== bootId();
   } catch (error) {
@@ -25,7 +19,7 @@ export function isStale(folder: string): boolean {
   }
 }
 
-export const isThere = (folder: string): boolean => statSync(join(folder, metaName), { throwIfNoEntry: false })?.isFile() === true;
+export const isThere = (folder: string): boolean => existsSync(`${folder}/${metaName}`);
 
 /** Whether a layer is in this folder, whole. */
 export const isUsable = (folder: string): boolean => isThere(folder) && !isStale(folder);

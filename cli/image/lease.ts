@@ -1,6 +1,4 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { isUsable } from "./layer-place.ts";
 import { makeSessionFolder, removeEmptySession, type SessionFolder } from "./session-folder.ts";
 import type { StorePaths } from "./store-paths.ts";
 
@@ -27,17 +25,23 @@ async function unpin(paths: StorePaths, session: SessionFolder): Promise<void> {
   await discard(paths, session.path);
 }
 
+export interface LeaseOptions {
+  /** This process keeps others from removing anything. */
+  readonly held: boolean;
+  /** Whether the layer in a folder can be used. */
+  readonly isGood: (folder: string) => boolean;
+}
+
 /**
- * Pins layers by their names (layerName), lowest first. null when one is not there, or when somebody removes content just now and `held` does not
- * say that this process keeps that from happening. Throws BelljarError `store-failed`.
+ * Pins layers by their names (layerName), lowest first. null when one is not there, or when somebody removes content just now.
+ * Throws BelljarError `store-failed`.
  */
-export async function leaseNames(paths: StorePaths, names: readonly string[], held: boolean): Promise<Lease | null> {
+export async function leaseNames(paths: StorePaths, names: readonly string[], { held, isGood }: LeaseOptions): Promise<Lease | null> {
   // Pin first, then look: whoever removes marks that first, and looks at the pins then. One of both sees the other.
   const session = await pin(paths, names);
   const isSafe = held || !existsSync(paths.pruning);
-  const folders = names.map((name) => join(paths.root, name));
-  if (isSafe && folders.every(isUsable))
-    return { paths: folders.map((folder) => join(folder, "diff")), release: () => unpin(paths, session) };
+  const folders = names.map((name) => `${paths.root}/${name}`);
+  if (isSafe && folders.every(isGood)) return { paths: folders.map((folder) => `${folder}/diff`), release: () => unpin(paths, session) };
   await unpin(paths, session);
   return null;
 }

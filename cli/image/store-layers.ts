@@ -1,10 +1,11 @@
 import { statSync } from "node:fs";
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { bootId } from "../host/boot-id.ts";
 import { makeFolders } from "../host/make-folders.ts";
 import { isDigest, splitDigest } from "./digest.ts";
 import type { LayerIds } from "./layer/ids.ts";
-import { bootId, isStale, isThere, isUsable, metaName, unsettledName } from "./layer-place.ts";
+import { isStale, isThere, isUsable, metaName, unsettledName } from "./layer-place.ts";
 import { inStore, type StorePaths, syncFolder } from "./layout.ts";
 import { syncFileSystem, withLock } from "./lock.ts";
 import type { Digest } from "./oci-types.ts";

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Readable } from "node:stream";
 import { digestOf } from "./digest.ts";
 import type { LayerIds } from "./layer/ids.ts";
+import { isUsable } from "./layer-place.ts";
 import { defaultStoreRoot, prepareLayout, type StorePaths, storePaths } from "./layout.ts";
 import { type Lease, leaseNames } from "./lease.ts";
 import { acquireLock, type Lock } from "./lock.ts";
@@ -159,7 +160,7 @@ export async function openStore(root: string = defaultStoreRoot()): Promise<Stor
       const held = work !== null;
       if (held) await work;
       const names = chainIds.map((id) => layerName(id, world));
-      return leaseNames(paths, names, held);
+      return leaseNames(paths, names, { held, isGood: isUsable });
     },
     hold: async (signal) => {
       await working(signal);

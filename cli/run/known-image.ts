@@ -1,8 +1,10 @@
 // What the last run on an image found out about it, so that the next one need neither read nor verify its documents again.
 import { statSync } from "node:fs";
 import type { ImageFacts } from "../../policy/compile/types.ts";
+import { bootId } from "../host/boot-id.ts";
 import { readOwnFile, replaceFile } from "../host/cache-home.ts";
 import type { LayerIds } from "../image/layer/ids.ts";
+import { isThere } from "../image/layer-place.ts";
 import { type Lease, leaseNames } from "../image/lease.ts";
 import { checkOwnership, defaultStoreRoot, storePaths } from "../image/store-paths.ts";
 import { slotPath } from "./slots.ts";
@@ -29,10 +31,13 @@ interface Kept {
 const keyOf = ({ reference, user, ids }: ImageRequest, root: string): string =>
   JSON.stringify([globalThis.belljarBuild, root, reference, user, ids]);
 
-/** Identifies the index of a store as it is now: whatever changes it, replaces the file. null: there is none. */
+/**
+ * Identifies the index of a store as it is now: whatever changes it, replaces the file. null: there is none. The boot is part of it, since a layer that
+ * was good in this boot can get worse only by a crash of the machine.
+ */
 export function indexStamp(root: string = defaultStoreRoot()): string | null {
   const status = statSync(storePaths(root).index, { bigint: true, throwIfNoEntry: false });
-  return status === undefined ? null : [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs].join(" ");
+  return status === undefined ? null : [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs, bootId()].join(" ");
 }
 
 /** Keeps what was found for the next run that asks for the same. `index`: the stamp from before it was looked up. */
@@ -62,6 +67,6 @@ export async function leaseKnownImage(request: ImageRequest): Promise<{ readonly
   const kept = path === null ? null : readKept(path, key);
   if (kept === null || kept.index !== indexStamp(root)) return null;
   checkOwnership(root);
-  const lease = await leaseNames(storePaths(root), kept.image.layers, false);
+  const lease = await leaseNames(storePaths(root), kept.image.layers, { held: false, isGood: isThere });
   return lease === null ? null : { lease, facts: kept.image.facts };
 }
