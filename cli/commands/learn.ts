@@ -60,11 +60,10 @@ function refuseRules({ overrides }: RunInput): void {
 async function forbiddenRules({ place, allowForbidden }: Wish, overrides: readonly Override[]): Promise<readonly Override[]> {
   if (allowForbidden.length === 0) return [];
   const { isSyscallName } = await import("../../policy/seccomp/syscalls.ts");
-  const { baseRuleSet } = await import("../../policy/seccomp/rule-sets.ts");
+  const { baseRuleSet, isLifted } = await import("../../policy/seccomp/rule-sets.ts");
   const { policy } = resolveProfile(place.baseReference, { load: loadProfile, overrides: [...overrides] });
-  const never = baseRuleSet.groups.filter(
-    ({ args, liftedBy = [] }) => args === undefined && !(policy.namespaces.user === "allow" && liftedBy.includes("userNamespaces")),
-  );
+  const grants = { capabilities: [], userNamespaces: policy.namespaces.user, pinned: policy.limits.cpuset !== null };
+  const never = baseRuleSet.groups.filter((group) => group.args === undefined && !isLifted(group, grants));
   for (const name of allowForbidden) {
     if (!isSyscallName(name))
       throw new BelljarError("usage", `${reading}: '--allow-forbidden' ${quoted(name)}: no system call of that name is known`);

@@ -20,7 +20,7 @@ export function limitMechanisms(facts: CgroupFacts, perfClock: boolean): Readonl
     fileSize: "rlimit",
     stack: "rlimit",
     cpus: by("cpu", "none"),
-    cpuset: facts.kind === "cgroup2" ? by("cpuset", "none") : "none",
+    cpuset: facts.kind === "cgroup2" ? by("cpuset", "enforced") : "enforced",
     lockedMemory: "rlimit",
     core: "rlimit",
     addressSpace: "rlimit",

@@ -32,7 +32,8 @@ function filterFolder(): string | null {
 }
 
 export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
-  return { arch, kernel: release(), seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
+  const { seccomp, capabilities, namespaces, limits } = policy;
+  return { arch, kernel: release(), seccomp, capabilities, userNamespaces: namespaces.user, pinned: limits.cpuset !== null };
 }
 
 type KeptFilters = Omit<CompiledFilters, "warnings">;

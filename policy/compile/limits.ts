@@ -34,8 +34,8 @@ export function chooseMechanisms({ policy, facts, cgroups }: LimitInput): Mechan
     fileSize: "rlimit",
     stack: "rlimit",
     cpus: has("cpu") ? group : "none",
-    // The CPU affinity that the program starts with is no limit: it may widen it again with sched_setaffinity(2).
-    cpuset: has("cpuset") ? group : "none",
+    // Else the CPU affinity that the program starts with, which the base filter then keeps it from changing.
+    cpuset: cgroups.version === 2 && has("cpuset") ? "cgroup2" : "enforced",
     lockedMemory: "rlimit",
     core: facts.core.escape === null ? "rlimit" : "none",
     addressSpace: "rlimit",
@@ -62,7 +62,7 @@ export function checkRequired({ policy, facts, cgroups }: LimitInput, mechanisms
     const mechanism = mechanisms[name];
     if (mechanism === "notAsked")
       throw new BelljarError("profile-invalid", `compiling the plan: limits.required: names '${name}', but limits.${name} sets no limit`);
-    if (mechanism === "cgroup2" || mechanism === "cgroup1" || mechanism === "tmpfs") continue;
+    if (mechanism === "cgroup2" || mechanism === "cgroup1" || mechanism === "tmpfs" || mechanism === "enforced") continue;
     // Counted per user id: a program that may change ids gets the limit once for each.
     const changesIds = policy.user.mode === "subordinate" && policy.capabilities.includes("CAP_SETUID");
     if (name === "processes" && mechanism === "rlimit" && !changesIds) continue;
@@ -85,7 +85,6 @@ const controllerOf: Readonly<Partial<Record<LimitName, string>>> = {
   memory: "memory",
   processes: "pids",
   cpus: "cpu",
-  cpuset: "cpuset",
 };
 
 function whyNot(name: LimitName, { policy, facts, cgroups }: LimitInput): string {
@@ -99,7 +98,6 @@ function whyNot(name: LimitName, { policy, facts, cgroups }: LimitInput): string
   if (facts.cgroup.kind === "none") return `no cgroup can be made here (${facts.cgroup.reason})`;
   if (facts.cgroup.kind === "cgroup1" && cgroups.version === null && policy.user.mode === "subordinate")
     return "a version 1 cgroup takes only tasks of your own id, not of a subordinate one";
-  if (cgroups.version === 1 && controller === "cpuset") return "only a version 2 cgroup can enforce it";
   return `no cgroup with the controller '${controller}' can be made here`;
 }
 
@@ -117,7 +115,6 @@ export function compileCpus({ policy, facts }: Pick<LimitInput, "policy" | "fact
 
 /** What comes of a limit that nothing enforces. */
 function restOf(name: LimitName, { core }: HostFacts): string {
-  if (name === "cpuset") return "the program starts on these CPUs but may leave them";
   if (name === "core" && core.escape !== null)
     return `a crash of the program is handed to the ${core.escape} that the host's core_pattern names`;
   return "the run goes on without it";

@@ -51,7 +51,7 @@ export function compileFilter(input: FilterInput): CompiledFilter {
 }
 
 /** Compiles the filter that every sandbox has beneath its profile's: foreign ABIs and what no profile may allow. */
-export function compileBaseFilter(input: { readonly arch: Arch } & Pick<Grants, "userNamespaces">): CompiledFilter {
+export function compileBaseFilter(input: { readonly arch: Arch } & Omit<Grants, "capabilities">): CompiledFilter {
   return finish(resolveBaseRules(input), []);
 }
 

@@ -6,7 +6,7 @@ import type { FilterInput } from "./rules.ts";
  * A key (64 hexadecimal digits) of all that compiled filters and their warnings depend on. Rule sets are data of belljar and are meant by their name, as is
  * the compiler: `context` must name the build, and what else is kept.
  */
-export function filterKey({ arch, seccomp, capabilities, userNamespaces, kernel = null }: FilterInput, context: string): string {
+export function filterKey({ arch, seccomp, capabilities, userNamespaces, pinned = false, kernel = null }: FilterInput, context: string): string {
   const { ruleSets, defaultAction, syscalls, file } = seccomp;
   const content = {
     context,
@@ -18,6 +18,7 @@ export function filterKey({ arch, seccomp, capabilities, userNamespaces, kernel 
     kernel: file === null ? null : kernel,
     capabilities: [...capabilities].sort(),
     userNamespaces,
+    pinned,
   };
   return createHash("sha256").update(canonicalJson(content)).digest("hex");
 }

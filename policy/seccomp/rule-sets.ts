@@ -6,8 +6,8 @@ import strict from "../../profiles/seccomp/strict.json" with { type: "json" };
 import { BelljarError } from "../errors.ts";
 import type { ResolvedSeccompRule, SeccompActionText, SeccompArgSpec } from "../profile/types.ts";
 
-/** What can lift a denial: a capability of the program, or the right to make user namespaces. */
-export type Lift = `CAP_${string}` | "userNamespaces";
+/** What can lift a denial: a capability of the program, the right to make user namespaces, or to run on any CPU. */
+export type Lift = `CAP_${string}` | "userNamespaces" | "anyCpu";
 
 export interface RuleGroup {
   readonly name: string;
@@ -31,6 +31,8 @@ export interface RuleSet {
 export interface Grants {
   readonly capabilities: readonly string[];
   readonly userNamespaces: "deny" | "allow";
+  /** The profile pins the program to some CPUs (limits.cpuset); absent: it does not. */
+  readonly pinned?: boolean;
 }
 
 // JSON modules type strings as string: the shape of these files is asserted by test/unit/seccomp/rule-sets.test.ts.
@@ -58,6 +60,9 @@ export function expandRuleSet(ruleSet: RuleSet, grants: Grants): readonly Resolv
   }));
 }
 
-function isLifted({ liftedBy = [] }: RuleGroup, { capabilities, userNamespaces }: Grants): boolean {
-  return liftedBy.some((lift) => (lift === "userNamespaces" ? userNamespaces === "allow" : capabilities.includes(lift)));
+export function isLifted({ liftedBy = [] }: RuleGroup, { capabilities, userNamespaces, pinned = false }: Grants): boolean {
+  return liftedBy.some((lift) => {
+    if (lift === "userNamespaces") return userNamespaces === "allow";
+    return lift === "anyCpu" ? !pinned : capabilities.includes(lift);
+  });
 }

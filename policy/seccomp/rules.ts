@@ -105,8 +105,8 @@ function fileFoundation({ arch, capabilities, kernel = null, seccomp }: FilterIn
 }
 
 /** The rules that hold for every sandbox, whatever its profile says. */
-export function resolveBaseRules({ arch, userNamespaces }: { readonly arch: Arch } & Pick<Grants, "userNamespaces">): FilterRules {
-  const rules = expandRuleSet(baseRuleSet, { capabilities: [], userNamespaces });
+export function resolveBaseRules({ arch, ...grants }: { readonly arch: Arch } & Omit<Grants, "capabilities">): FilterRules {
+  const rules = expandRuleSet(baseRuleSet, { ...grants, capabilities: [] });
   return {
     ...collect([{ rules, kind: "built-in" }], arch),
     arch,

@@ -1,9 +1,19 @@
 // Process 1 has the program's user id, so the kernel would let the program move it to the slowest class; and the CPU clock is the program's.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
-import { allPowerful, attackDir, attackInSandbox, attackOutside, ownNamespaces, volumeOf } from "../helpers/attack.ts";
+import {
+  allPowerful,
+  attackDir,
+  attackInSandbox,
+  attackOutside,
+  attackTest,
+  ownNamespaces,
+  volumeOf,
+  withoutSeccomp,
+} from "../helpers/attack.ts";
 import { belljar } from "../helpers/belljar.ts";
 import { tempDir } from "../helpers/places.ts";
 
@@ -29,6 +39,33 @@ needs("userns")("starves process 1 by its scheduling, stops the CPU clock", asyn
     });
     expect(inside.report).toMatchObject({ verdict: "ok", exitCode: 0 });
   }
+});
+
+const firstCpu = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
+
+needs("userns")("leaves the CPUs that it is pinned to", async () => {
+  const control = attackOutside(program, ["leave-cpus"], { prefix: ["taskset", "-c", firstCpu] });
+  expect(control.outcomes(), "control: affinity alone is no limit").toMatchObject({ "affinity-wider": "OK" });
+  const cpus = (tries: typeof control, name: string) => tries.all.find((one) => one.try === name)?.result;
+  expect([cpus(control, "cpus-before"), cpus(control, "cpus-after")]).toEqual([1, availableParallelism()]);
+  const free = await attackInSandbox(program, ["leave-cpus"]);
+  expect(free.tries.outcomes(), "control: who is not pinned may choose").toMatchObject({ "affinity-wider": "OK" });
+  for (const run of [[], withoutSeccomp(), ["-p", allPowerful()]]) {
+    const { tries, report, stderr } = await attackInSandbox(program, ["leave-cpus"], { run: [...run, "--cpuset", firstCpu] });
+    expect(tries.outcomes(), stderr).toMatchObject({ "affinity-wider": "EPERM" });
+    expect([cpus(tries as typeof control, "cpus-before"), cpus(tries as typeof control, "cpus-after")]).toEqual([1, 1]);
+    expect(["cgroup2", "enforced"]).toContain(report?.enforcement.cpuset);
+    expect(report?.limits.cpuset).toBe(firstCpu);
+  }
+});
+
+attackTest("has threads of io_uring work on other CPUs than it is pinned to", {
+  program: "attack-kernel",
+  args: ["io-uring-setup"],
+  run: () => withoutSeccomp({ limits: { lockedMemory: "64M", cpuset: firstCpu } }),
+  refused: { "io-uring-setup": "EPERM" },
+  control: { run: () => withoutSeccomp({ limits: { lockedMemory: "64M" } }) },
+  abilities: ["io-uring"],
 });
 
 const withoutCgroup = (): { readonly XDG_CONFIG_HOME: string } => {

@@ -97,8 +97,14 @@ describe("mechanisms", () => {
   });
   test("a limit that nothing enforces is warned of once, and never called enforced", () => {
     const { warnings, enforcement } = compile({ limits: { cpus: 1, cpuset: "0-1" } });
-    expect(warnings.map(({ limit }) => limit)).toEqual(["cpus", "cpuset"]);
-    expect(enforcement).toMatchObject({ cpus: "none", cpuset: "none" });
+    expect(warnings.map(({ limit }) => limit)).toEqual(["cpus"]);
+    expect(enforcement).toMatchObject({ cpus: "none" });
+  });
+  test("CPUs are pinned by the cgroup, else by an affinity that the filter keeps", () => {
+    const by = (facts: Partial<HostFacts>) => compile({ limits: { cpuset: "0" }, facts }).enforcement.cpuset;
+    expect([by({ cgroup: cgroup2 }), by({ cgroup: cgroup1 }), by({})]).toEqual(["cgroup2", "enforced", "enforced"]);
+    const together = { kind: "cgroup1" as const, hierarchies: [{ parent: "/c/all/b", controllers: ["memory", "pids", "cpuset"], swap: false }] };
+    expect(by({ cgroup: together })).toBe("enforced");
   });
 });
 
@@ -269,7 +275,6 @@ describe("required limits", () => {
   test("a missing controller is named", () => {
     const cgroup = { ...cgroup2, controllers: ["pids"] } as HostFacts["cgroup"];
     expect(refusal("memory", { cgroup }).message).toContain("no cgroup with the controller 'memory'");
-    expect(refusal("cpuset", { cgroup: cgroup1 }, { cpuset: "0" }).message).toContain("only a version 2 cgroup");
   });
   test("a perf clock is not enough", () => {
     expect(refusal("cpuTime").code).toBe("limit-unenforceable");
@@ -303,7 +308,7 @@ describe("required limits", () => {
   test("every limit that the kernel cannot hold is refused when required", () => {
     for (const name of limitNames) {
       const limits = { cpus: 1, cpuset: "0", addressSpace: 2 ** 30 };
-      const held = ["disk", "inodes", "processes"].includes(name);
+      const held = ["disk", "inodes", "processes", "cpuset"].includes(name);
       if (held) expect(() => compile({ policy: { required: [name] }, limits }), name).not.toThrow();
       else expect(refusal(name, {}, limits).code, name).toBe("limit-unenforceable");
     }

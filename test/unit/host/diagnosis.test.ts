@@ -163,7 +163,7 @@ test.each([
   [
     { kind: "none", reason: "" } as const,
     true,
-    { memory: "supervisor", processes: "rlimit", cpuTime: "perf", cpus: "none", cpuset: "none" },
+    { memory: "supervisor", processes: "rlimit", cpuTime: "perf", cpus: "none", cpuset: "enforced" },
   ],
   [{ kind: "none", reason: "" } as const, false, { cpuTime: "rlimit" }],
   [{ kind: "cgroup2", parent: "/p", controllers: [] } as const, false, { memory: "supervisor", processes: "rlimit", cpuTime: "cgroup2" }],

@@ -152,6 +152,16 @@ describe.each(archs)("built-in rule sets on %s", (arch) => {
         }
       }
     });
+    test("keeps a pinned program on its CPUs, and no other", () => {
+      for (const userNamespaces of ["deny", "allow"] as const) {
+        const pinned = compileBaseFilter({ arch, userNamespaces, pinned: true }).bytes;
+        for (const name of ["sched_setaffinity", "io_uring_setup"]) {
+          expect(ask(pinned, name), name).toEqual(eperm);
+          for (const filter of [base, nested]) expect(ask(filter, name), name).toEqual(allow);
+        }
+        expect(ask(pinned, "sched_getaffinity")).toEqual(allow);
+      }
+    });
     test("keeps the CPU clock running", () => {
       for (const option of [31n, 32n, 0xffffffff0000001fn, 0xffffffff00000020n]) expect(ask(base, "prctl", option)).toEqual(eperm);
       for (const option of [15n, 30n, 33n, 38n]) expect(ask(base, "prctl", option)).toEqual(allow);

@@ -74,6 +74,7 @@ describe("filterKey", () => {
     ["architecture", { arch: "aarch64" }],
     ["capabilities", { capabilities: ["CAP_SYS_ADMIN"] }],
     ["user namespaces", { userNamespaces: "allow" }],
+    ["pinning", { pinned: true }],
     ["rule sets", { seccomp: { ...input.seccomp, ruleSets: ["strict"] } }],
     ["default", { seccomp: { ...input.seccomp, defaultAction: "kill" } }],
     ["rules", { seccomp: { ...input.seccomp, syscalls: [{ ...rule, action: "kill" }] } }],

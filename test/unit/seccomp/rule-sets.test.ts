@@ -20,7 +20,7 @@ describe.each(all.map((ruleSet) => [ruleSet.name, ruleSet] as const))("rule set 
         expect(operators).toContain(arg.op);
         expect([0, 1, 2, 3, 4, 5]).toContain(arg.index);
       }
-      for (const lift of liftedBy) expect(lift).toMatch(/^(userNamespaces|CAP_[A-Z_]+)$/);
+      for (const lift of liftedBy) expect(lift).toMatch(/^(userNamespaces|anyCpu|CAP_[A-Z_]+)$/);
     }
   });
   test("names and comments every group, once", () => {
