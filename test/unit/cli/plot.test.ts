@@ -109,6 +109,7 @@ describe("the plot", () => {
           expect(svg).not.toMatch(/NaN|Infinity|undefined|="[^"]*\de\+/);
         },
       ),
+      { numRuns: 30 },
     );
   });
 });
