@@ -71,6 +71,10 @@ const count =
     value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) >= least)
       ? null
       : `must be a whole number from ${least} on, or Infinity`;
+const fewer =
+  (most: number): Check =>
+  (value) =>
+    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most ? null : `must be a whole number from 0 to ${most}`;
 const sample: Check = (value) =>
   typeof value === "string" || typeof value === "number" ? null : "must be a duration, as text or in milliseconds";
 const sink: Check = (value) =>
@@ -109,7 +113,13 @@ const ofRun = { ...ofProgram, stdin, encoding, signal, onStdout: sink, onStderr:
 
 const forms = {
   "run()": { ...ofSandbox, ...ofRun, command: texts } as const satisfies Checks<RunOptions>,
-  "Sandbox.open()": { ...ofSandbox, concurrency: count(1), queueLimit: count(0), signal } as const satisfies Checks<OpenOptions>,
+  "Sandbox.open()": {
+    ...ofSandbox,
+    concurrency: count(1),
+    queueLimit: count(0),
+    warm: fewer(64),
+    signal,
+  } as const satisfies Checks<OpenOptions>,
   "sandbox.run()": ofRun,
   "sandbox.interact()": { encoding, signal } as const satisfies Checks<InteractOptions>,
   "a program of sandbox.interact()": { ...ofProgram, command: texts, onStderr: sink } as const satisfies Checks<InteractProgram>,

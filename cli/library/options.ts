@@ -45,6 +45,8 @@ export interface OpenOptions extends SandboxOptions {
   readonly concurrency?: number;
   /** Runs that may wait; one more is refused with the code `queue-full`. Default: any number. */
   readonly queueLimit?: number;
+  /** Launchers that are kept started for the next runs, which then begin sooner. Each is a small process. Default: 0. */
+  readonly warm?: number;
   /** Ends the wait for an image that is pulled or unpacked. */
   readonly signal?: AbortSignal;
 }

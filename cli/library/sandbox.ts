@@ -15,6 +15,7 @@ import { onAbort } from "./on-abort.ts";
 import type { CloseOptions, InteractOptions, InteractProgram, OpenOptions, ProgramOptions, SandboxRunOptions } from "./options.ts";
 import { endReason, Queue } from "./queue.ts";
 import { type Bytes, decoderFor, type InteractResult, type RunResult, refuseFailure, type Utf8 } from "./results.ts";
+import { Spares } from "./spares.ts";
 
 function refuseRoot(): void {
   if (process.getuid?.() !== 0 || isRootInNameOnly(readFileSync("/proc/self/uid_map", "utf8"))) return;
@@ -35,14 +36,16 @@ export class Sandbox implements AsyncDisposable {
   readonly #options: OpenOptions;
   readonly #prepared: PreparedSandbox;
   readonly #queue: Queue;
+  readonly #spares: Spares;
   readonly #active = new Set<AbortController>();
   #released: Promise<void> | null = null;
 
   private constructor(options: OpenOptions, prepared: PreparedSandbox) {
-    const { concurrency = availableParallelism(), queueLimit = Number.POSITIVE_INFINITY } = options;
+    const { concurrency = availableParallelism(), queueLimit = Number.POSITIVE_INFINITY, warm = 0 } = options;
     this.#options = options;
     this.#prepared = prepared;
     this.#queue = new Queue({ concurrency, queueLimit });
+    this.#spares = new Spares(warm);
   }
 
   /** Throws BelljarError for what is wrong with options, profile, image or host; nothing has been started then. */
@@ -56,7 +59,9 @@ export class Sandbox implements AsyncDisposable {
       environment: process.env,
       ...(signal === undefined ? {} : { signal }),
     });
-    return new Sandbox(options, prepared);
+    const sandbox = new Sandbox(options, prepared);
+    await sandbox.#spares.fill();
+    return sandbox;
   }
 
   /**
@@ -81,6 +86,7 @@ export class Sandbox implements AsyncDisposable {
     return this.#turn({ slots: 1, signal: options.signal }, (signal) =>
       this.#withProgram(options, { start, signal }, async ({ prepared, files }) => {
         const { report, stdout, stderr } = await runSession(prepared, {
+          launcher: this.#spares.take(),
           targets: [stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
           ...{ stdin, onStdout, onStderr },
           onSignals: false,
@@ -133,7 +139,7 @@ export class Sandbox implements AsyncDisposable {
     const idle = this.#queue.close();
     if (cancel) for (const run of this.#active) run.abort(new BelljarError("closed", "starting: the sandbox has been closed"));
     await idle;
-    this.#released ??= this.#prepared.release();
+    this.#released ??= this.#spares.close().then(() => this.#prepared.release());
     await this.#released;
   }
 

@@ -10,6 +10,8 @@ export interface SessionOptions extends Omit<FlowOptions, "captureBytes"> {
   /** The command ends the run on the signals that end itself; a library leaves them to its host. */
   readonly onSignals: boolean;
   readonly abort?: AbortSignal | undefined;
+  /** One that has been started already, with pipes; else one is started with `targets`. */
+  readonly launcher?: Launcher | null;
 }
 
 export interface SessionResult {
@@ -109,7 +111,7 @@ async function tidyAfter(
 export async function superviseRun(
   prepared: PreparedRun,
   run: Launcher,
-  options: Omit<SessionOptions, "targets"> & { readonly early?: () => NodeJS.Signals | null },
+  options: Omit<SessionOptions, "targets" | "launcher"> & { readonly early?: () => NodeJS.Signals | null },
 ): Promise<SessionResult> {
   await run.begin(prepared);
   const cancelling = cancelOn(run, options, { early: options.early?.() ?? null, stopMs: Number(prepared.plan.exec.stopMs) });
@@ -138,6 +140,7 @@ export async function superviseRun(
  */
 export async function runSession(prepared: PreparedRun, options: SessionOptions): Promise<SessionResult> {
   const early = hearEarly(options);
-  const run = await startLauncher({ launcher: launcherPath(), targets: options.targets, detached: !options.onSignals });
+  const { launcher = null, targets, onSignals } = options;
+  const run = launcher ?? (await startLauncher({ launcher: launcherPath(), targets, detached: !onSignals }));
   return superviseRun(prepared, run, { ...options, early });
 }

@@ -3,9 +3,10 @@ import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
+import { startBelljar } from "../helpers/belljar.ts";
 import { until, within } from "../helpers/deadline.ts";
 import { type Api, load, openSandbox, ownLaunchers, privatePlaces, setEnvironment } from "../helpers/library.ts";
-import { tempDir } from "../helpers/places.ts";
+import { root, tempDir } from "../helpers/places.ts";
 import { baseLayer, imageHome, runnableImage } from "../helpers/run-image.ts";
 
 const shell = (text: string): readonly string[] => ["sh", "-c", text];
@@ -76,7 +77,58 @@ describe("what is done once", () => {
   });
 });
 
+describe("warm launchers", () => {
+  needs("userns")("wait, are used once and replaced, whether they live or have been killed, and end with the sandbox", async () => {
+    const sandbox = await openSandbox({ profile: "judge", warm: 2, concurrency: 2 });
+    const first = ownLaunchers();
+    expect(first.length).toBe(2);
+    const { stdout } = await sandbox.run(["cat"], { stdin: "from a spare" });
+    expect(stdout).toBe("from a spare");
+    await until(() => ownLaunchers().length === 2, { what: "another one in its place" });
+    expect(ownLaunchers().filter((pid) => first.includes(pid)).length).toBe(1);
+    for (const pid of ownLaunchers()) process.kill(pid, "SIGKILL");
+    await until(() => ownLaunchers().length === 0, { what: "the end of those that were killed" });
+    expect((await sandbox.run(shell("echo x; exit 3"))).report).toMatchObject({ verdict: "exit-nonzero", exitCode: 3 });
+    await until(() => ownLaunchers().length === 2, { what: "new ones" });
+    const running = [0, 1, 2, 3].map((index) => sandbox.run(["echo", String(index)]));
+    expect((await Promise.all(running)).map(({ stdout: text }) => text)).toEqual(["0\n", "1\n", "2\n", "3\n"]);
+    await sandbox.close();
+    expect(ownLaunchers()).toEqual([]);
+  });
+
+  needs("userns")("end with the process that has them", async () => {
+    const script = `import { Sandbox } from ${JSON.stringify(join(root, "dist/api.mjs"))};
+const sandbox = await Sandbox.open({ warm: 3 });
+process.stdout.write("up");
+setTimeout(() => {}, 30_000);`;
+    // Whatever is left of it becomes the harness's, which then fails.
+    const handle = startBelljar([], { program: [process.execPath, "--input-type=module", "-e", script] });
+    await until(() => handle.output() === "up", { what: "the sandbox", timeoutMs: 10_000 });
+    process.kill(await handle.pid, "SIGKILL");
+    expect((await handle.result).leftovers).toEqual([]);
+  });
+});
+
 describe("each run has a sandbox of its own", () => {
+  needs("userns")("on disk too, where the profile says so: a folder for each, none of which stays", async () => {
+    const home = tempDir("cache");
+    setEnvironment({ XDG_CACHE_HOME: home });
+    const sandbox = await openSandbox({ set: { "scratch.storage": "disk" }, concurrency: 2 });
+    const work = () => sandbox.run(shell("ls -A /work /tmp | grep -c mark; echo > /work/mark; echo > /tmp/mark"));
+    for (const { stdout } of [await work(), ...(await Promise.all([work(), work()]))]) expect(stdout).toBe("0\n");
+    await sandbox.close();
+    expect(readdirSync(join(home, "belljar/scratch"))).toEqual([]);
+  });
+
+  needs("userns", "cgroup")("a limit that no run before had is enforced by what enforces it", async () => {
+    const sandbox = await openSandbox({ profile: "judge", limits: { cpus: null } });
+    expect((await sandbox.run(["true"])).report.enforcement["cpus"]).toBeUndefined();
+    const { report } = await sandbox.run(["true"], { limits: { cpus: 0.5 } });
+    const direct = await (await load()).run({ profile: "judge", command: ["true"], limits: { cpus: 0.5 } });
+    expect(report.enforcement).toEqual(direct.report.enforcement);
+    expect(report.limits).toEqual(direct.report.limits);
+  });
+
   const places = ["/work", "/tmp", "/dev/shm"];
   const writeAll = places.map((place) => `echo $NAME > ${place}/mark`).join("; ");
   const listAll = `for place in ${places.join(" ")}; do ls -A $place; done`;
