@@ -7,8 +7,9 @@ import { afterAll, describe, expect } from "vitest";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { needs } from "../helpers/abilities.ts";
 import { Driver } from "./driver.ts";
+import type { Program } from "./kinds.ts";
 import { chosenMechanisms, configHome, type Mechanism, ways } from "./mechanisms.ts";
-import { expectedOf, groups, type Program } from "./programs.ts";
+import { expectedOf, groups } from "./programs.ts";
 import { languageOf, runProgram } from "./suite.ts";
 
 /** One line of the table. */
@@ -24,12 +25,14 @@ interface Seen {
 
 async function check(program: Program, mechanism: Mechanism, driver: Driver): Promise<RunReport> {
   const { report, stdout, stderr } = await runProgram(program, driver);
-  const { stdout: text, stdoutBytes: bytes, ...wanted } = expectedOf(program, mechanism);
+  const { stdout: text, stdoutBytes, stderrBytes, truncated, ...wanted } = expectedOf(program, mechanism);
   const { verdict, exitCode, signal } = report;
   const words = `${program.name}: ${report.message}\n${stdout.toString().slice(0, 500)}${stderr.toString().slice(0, 1000)}\n${JSON.stringify(report)}`;
   expect({ verdict, exitCode, signal }, words).toMatchObject(wanted);
   if (text !== undefined) expect(stdout.toString(), words).toBe(text);
-  if (bytes !== undefined) expect(stdout.length, words).toBe(bytes);
+  if (stdoutBytes !== undefined) expect(stdout.length, words).toBe(stdoutBytes);
+  if (stderrBytes !== undefined) expect(stderr.length, words).toBe(stderrBytes);
+  if (truncated !== undefined) expect([report.output.stdoutTruncated, report.output.stderrTruncated], words).toEqual(truncated);
   const { memory, processes, cpuTime } = ways[mechanism].enforcement;
   expect(report.enforcement, words).toMatchObject({ memory, processes });
   expect(cpuTime, words).toContain(report.enforcement.cpuTime);

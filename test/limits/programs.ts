@@ -1,69 +1,7 @@
 /** The table: what each program does, under which limits, and the one right verdict. Data only; how it is run: suite.ts. */
-import type { LimitName } from "../../policy/profile/types.ts";
-import type { Verdict } from "../../policy/verdict/verdicts.gen.ts";
-import type { Ability } from "../helpers/abilities.ts";
+import { c, cpu, dies, type Expected, exits, type Group, type Limits, memory, ok, type Program, shell, wall } from "./kinds.ts";
+import { languages } from "./languages.ts";
 import type { Mechanism } from "./mechanisms.ts";
-
-export interface Expected {
-  readonly verdict: Verdict;
-  /** Where it matters which: of `exit-nonzero` and `signaled` always. */
-  readonly exitCode?: number;
-  readonly signal?: string;
-  readonly stdout?: string;
-  /** Bytes that come out, where the text is too long to write down. */
-  readonly stdoutBytes?: number;
-}
-
-export interface Exception {
-  readonly under: readonly Mechanism[];
-  readonly expected: Expected;
-  /** Why this mechanism cannot tell the same: a note of the table in the documentation. */
-  readonly because: string;
-}
-
-/** A program of test/fixtures/programs, a file of test/limits/sources, or a command of the host's. */
-export type Command =
-  | { readonly kind: "c"; readonly program: "limits" | "array" | "behave"; readonly args: readonly string[] }
-  | { readonly kind: "c++" | "java" | "go"; readonly source: string; readonly args: readonly string[] }
-  | { readonly kind: "host"; readonly argv: readonly string[]; readonly language: string };
-
-export interface Program {
-  /** For the table and the test: short, unique. */
-  readonly name: string;
-  readonly command: Command;
-  /** Limits other than the usual ones. */
-  readonly limits?: Limits;
-  /** A folder on a disk, writable, at /volume; `big`: with a file of that many MiB in it. */
-  readonly volume?: { readonly bigMiB?: number };
-  readonly expected: Expected;
-  readonly except?: readonly Exception[];
-  readonly needs?: readonly Ability[];
-}
-
-export interface Group {
-  readonly title: string;
-  readonly programs: readonly Program[];
-}
-
-export type Limits = Readonly<Partial<Record<LimitName, string | number | null>>>;
-
-/** What holds unless a program says otherwise: the memory limit is far below what the memory programs want. */
-export const usualLimits: Limits = {
-  ...{ cpuTime: "10s", wallTime: "60s", memory: "64M", processes: 64 },
-  ...{ output: "1M", disk: "32M", inodes: 1000 },
-};
-
-const c = (...args: readonly string[]): Command => ({ kind: "c", program: "limits", args });
-const shell = (script: string): Command => ({ kind: "host", argv: ["sh", "-c", script], language: "shell" });
-const python = (script: string): Command => ({ kind: "host", argv: ["python3", "-c", script], language: "Python" });
-const node = (script: string): Command => ({ kind: "host", argv: ["node", "-e", script], language: "Node" });
-
-const memory: Expected = { verdict: "memory-limit" };
-const cpu: Expected = { verdict: "cpu-time-limit" };
-const wall: Expected = { verdict: "wall-time-limit" };
-const ok: Expected = { verdict: "ok", exitCode: 0 };
-const exits = (exitCode: number): Expected => ({ verdict: "exit-nonzero", exitCode });
-const dies = (signal: string): Expected => ({ verdict: "signaled", signal });
 
 const signals: readonly (readonly [number, string])[] = [
   [1, "SIGHUP"],
@@ -212,24 +150,36 @@ const taskPrograms: Group = {
 };
 
 const kilobyte: Limits = { output: 1024 };
+const whole = { truncated: [false, false] } as const;
+const flooded: Expected = { verdict: "output-limit", stdoutBytes: 1024, stderrBytes: 0, truncated: [true, false] };
 const outputPrograms: Group = {
   title: "Output (limit 1024 bytes a stream)",
   programs: [
-    { name: "prints 1024 bytes", command: c("print", "1024"), limits: kilobyte, expected: { ...ok, stdoutBytes: 1024 } },
+    {
+      name: "prints 1024 bytes",
+      command: c("print", "1024"),
+      limits: kilobyte,
+      expected: { ...ok, ...whole, stdoutBytes: 1024, stderrBytes: 0 },
+    },
     {
       name: "prints 1024 bytes to each stream",
       command: c("print-both", "1024"),
       limits: kilobyte,
-      expected: { ...ok, stdoutBytes: 1024 },
+      expected: { ...ok, ...whole, stdoutBytes: 1024, stderrBytes: 1024 },
     },
-    { name: "prints 1025 bytes", command: c("print", "1025"), limits: kilobyte, expected: { verdict: "output-limit", stdoutBytes: 1024 } },
-    { name: "floods stdout", command: c("flood"), limits: kilobyte, expected: { verdict: "output-limit", stdoutBytes: 1024 } },
-    { name: "floods stderr", command: c("flood-error"), limits: kilobyte, expected: { verdict: "output-limit", stdoutBytes: 0 } },
+    { name: "prints 1025 bytes", command: c("print", "1025"), limits: kilobyte, expected: flooded },
+    { name: "floods stdout", command: c("flood"), limits: kilobyte, expected: flooded },
+    {
+      name: "floods stderr",
+      command: c("flood-error"),
+      limits: kilobyte,
+      expected: { ...flooded, stdoutBytes: 0, stderrBytes: 1024, truncated: [false, true] },
+    },
     {
       name: "a grandchild floods stdout",
       command: c("flood-grandchild"),
       limits: kilobyte,
-      expected: { verdict: "output-limit", stdoutBytes: 1024 },
+      expected: flooded,
     },
   ],
 };
@@ -251,6 +201,21 @@ const tiny: Group = {
     { name: "a static program with 1 MiB", command: c("exit", "0"), limits: { memory: "1M" }, expected: ok },
     { name: "a static program with 1 process", command: c("exit", "0"), limits: { processes: 1 }, expected: ok },
     { name: "a static program with 10 ms", command: c("exit", "0"), limits: { cpuTime: "10ms" }, expected: ok, needs: ["fast-core"] },
+    {
+      name: "a static program with 1 MiB, 1 process and 10 ms of CPU time",
+      command: c("exit", "0"),
+      limits: { memory: "1M", processes: 1, cpuTime: "10ms" },
+      expected: ok,
+      needs: ["fast-core"],
+    },
+    { name: "fills 2 MiB, with 1 MiB", command: c("heap", "2"), limits: { memory: "1M" }, expected: memory },
+    {
+      name: "starts a thread, with 1 process",
+      command: c("threads"),
+      limits: { processes: 1 },
+      expected: { verdict: "process-limit", exitCode: 1 },
+      except: [uncounted],
+    },
     { name: "spins, with 10 ms", command: c("spin"), limits: { cpuTime: "10ms" }, expected: cpu },
     { name: "sleeps, with 10 ms", command: c("sleep"), limits: { wallTime: "10ms" }, expected: wall },
     {
@@ -259,121 +224,6 @@ const tiny: Group = {
       limits: { processes: 1 },
       expected: { verdict: "process-limit", exitCode: 1 },
       except: [uncounted],
-    },
-  ],
-};
-
-const runtime: Limits = { memory: "256M", cpuTime: "60s", wallTime: "100s" };
-const languages: Group = {
-  title: "Language runtimes (memory 256 MiB)",
-  programs: [
-    {
-      name: "C++: sums numbers",
-      command: { kind: "c++", source: "program.cpp", args: ["sum"] },
-      limits: runtime,
-      expected: { ...ok, stdout: "4950\n" },
-      needs: ["g++"],
-    },
-    {
-      name: "C++: a vector without end",
-      command: { kind: "c++", source: "program.cpp", args: ["memory"] },
-      limits: runtime,
-      expected: memory,
-      needs: ["g++"],
-    },
-    {
-      name: "C++: an exception nobody catches",
-      command: { kind: "c++", source: "program.cpp", args: ["throw"] },
-      limits: runtime,
-      expected: dies("SIGABRT"),
-      needs: ["g++"],
-    },
-    {
-      name: "Python: threads and subprocesses",
-      command: python(
-        "import threading,subprocess,sys\nt=threading.Thread(target=print,args=(1,));t.start();t.join()\nsys.stdout.flush();subprocess.run(['echo','2'])",
-      ),
-      limits: runtime,
-      expected: { ...ok, stdout: "1\n2\n" },
-      needs: ["python3"],
-    },
-    {
-      name: "Python: a billion bytes",
-      command: python("import signal\nx=b'x'*10**9\nsignal.pause()"),
-      limits: runtime,
-      expected: memory,
-      needs: ["python3"],
-    },
-    {
-      name: "Python: spins",
-      command: python("while True: pass"),
-      limits: { ...runtime, cpuTime: "1s" },
-      expected: cpu,
-      needs: ["python3"],
-    },
-    { name: "Python: an exception", command: python("1/0"), limits: runtime, expected: exits(1), needs: ["python3"] },
-    {
-      name: "Node: WebAssembly memory and fetch",
-      command: node("new WebAssembly.Memory({initial:10,maximum:100});fetch('http://127.0.0.1:1/').catch(()=>console.log('refused'))"),
-      limits: runtime,
-      expected: { ...ok, stdout: "refused\n" },
-      needs: ["node"],
-    },
-    {
-      name: "Node: buffers without end",
-      command: node("const a=[];for(;;)a.push(Buffer.alloc(1<<20,1))"),
-      limits: runtime,
-      expected: memory,
-      needs: ["node"],
-    },
-    {
-      name: "Node: spins in a worker",
-      command: node("new (require('worker_threads').Worker)('for(;;);',{eval:true})"),
-      limits: { ...runtime, cpuTime: "2s" },
-      expected: cpu,
-      needs: ["node"],
-    },
-    {
-      name: "Java: prints",
-      command: { kind: "java", source: "Program.java", args: ["print"] },
-      limits: runtime,
-      expected: { ...ok, stdout: "java\n" },
-      needs: ["javac"],
-    },
-    {
-      name: "Java: arrays without end",
-      command: { kind: "java", source: "Program.java", args: ["memory"] },
-      limits: runtime,
-      expected: memory,
-      needs: ["javac"],
-    },
-    {
-      name: "Java: 4 threads spin",
-      command: { kind: "java", source: "Program.java", args: ["spin"] },
-      limits: { ...runtime, cpuTime: "3s" },
-      expected: cpu,
-      needs: ["javac"],
-    },
-    {
-      name: "Go: 20 goroutines",
-      command: { kind: "go", source: "program.go", args: ["print"] },
-      limits: runtime,
-      expected: { ...ok, stdout: "190\n" },
-      needs: ["go"],
-    },
-    {
-      name: "Go: slices without end",
-      command: { kind: "go", source: "program.go", args: ["memory"] },
-      limits: runtime,
-      expected: memory,
-      needs: ["go"],
-    },
-    {
-      name: "Go: a deadlock",
-      command: { kind: "go", source: "program.go", args: ["deadlock"] },
-      limits: runtime,
-      expected: exits(2),
-      needs: ["go"],
     },
   ],
 };

@@ -6,7 +6,7 @@ import { attackProgram } from "../helpers/attack.ts";
 import { compileFile } from "../helpers/compile.ts";
 import { cacheDir, root, tempDir } from "../helpers/places.ts";
 import type { Driver, Outcome } from "./driver.ts";
-import { type Command, type Program, usualLimits } from "./programs.ts";
+import { type Command, type Program, usualLimits } from "./kinds.ts";
 
 const sources = join(root, "test/limits/sources");
 

@@ -103,7 +103,10 @@ describe("mechanisms", () => {
   test("CPUs are pinned by the cgroup, else by an affinity that the filter keeps", () => {
     const by = (facts: Partial<HostFacts>) => compile({ limits: { cpuset: "0" }, facts }).enforcement.cpuset;
     expect([by({ cgroup: cgroup2 }), by({ cgroup: cgroup1 }), by({})]).toEqual(["cgroup2", "enforced", "enforced"]);
-    const together = { kind: "cgroup1" as const, hierarchies: [{ parent: "/c/all/b", controllers: ["memory", "pids", "cpuset"], swap: false }] };
+    const together = {
+      kind: "cgroup1" as const,
+      hierarchies: [{ parent: "/c/all/b", controllers: ["memory", "pids", "cpuset"], swap: false }],
+    };
     expect(by({ cgroup: together })).toBe("enforced");
   });
 });
