@@ -1,5 +1,5 @@
 /** What is right field by field and wrong together. Errors where the run could not mean what it says; else warnings. */
-import { formatLimit } from "./limits.ts";
+import { limitContradictions } from "./limit-contradictions.ts";
 import type { Problem } from "./problems.ts";
 import type { LimitName, ResolvedPolicy } from "./types.ts";
 
@@ -43,32 +43,7 @@ export function contradictionsOf(policy: ResolvedPolicy): readonly Problem[] {
  * due when somebody asked for the one that cannot be reached: who only tightens the other has nothing to be told.
  */
 export function warningsOf(policy: ResolvedPolicy, asked: (name: LimitName) => boolean): readonly string[] {
-  const { limits } = policy;
-  const warnings: string[] = [];
-  const say = (name: LimitName): string => `limits.${name} (${formatLimit(name, limits[name])})`;
-  const less = (a: number | null, b: number | null): boolean => a !== null && b !== null && a < b;
-
-  const wallAsCpu = limits.wallTime === null ? null : limits.wallTime * Math.max(1, limits.cpus ?? 1);
-  if (asked("cpuTime") && less(wallAsCpu, limits.cpuTime))
-    warnings.push(`${say("wallTime")} is shorter than ${say("cpuTime")}: the wall clock stops most programs first`);
-  if (policy.scratch.storage === "memory") {
-    if (asked("disk") && less(limits.memory, limits.disk)) {
-      warnings.push(
-        `${say("memory")} is less than ${say("disk")}: files in a memory scratch count as memory, so the memory limit comes first`,
-      );
-    }
-    if (limits.inodes !== null && limits.disk === null)
-      warnings.push(`${say("inodes")} without limits.disk: files may be few and still fill the memory`);
-  }
-  if (asked("stack") && less(limits.memory, limits.stack))
-    warnings.push(`${say("memory")} is less than ${say("stack")}: deep recursion meets the memory limit first`);
-  if (asked("lockedMemory") && less(limits.memory, limits.lockedMemory))
-    warnings.push(`${say("memory")} is less than ${say("lockedMemory")}`);
-  if (limits.addressSpace !== null) {
-    warnings.push(
-      `${say("addressSpace")} counts reservations as well: Node, Go and Java may not start; limits.memory is what most people want`,
-    );
-  }
+  const warnings = [...limitContradictions(policy, asked)];
   const nested = policy.namespaces.user === "allow";
   if (policy.network.mode === "host") {
     const sockets = nested

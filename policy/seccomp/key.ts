@@ -6,7 +6,10 @@ import type { FilterInput } from "./rules.ts";
  * A key (64 hexadecimal digits) of all that compiled filters and their warnings depend on. Rule sets are data of belljar and are meant by their name, as is
  * the compiler: `context` must name the build, and what else is kept.
  */
-export function filterKey({ arch, seccomp, capabilities, userNamespaces, pinned = false, kernel = null }: FilterInput, context: string): string {
+export function filterKey(
+  { arch, seccomp, capabilities, userNamespaces, pinned = false, kernel = null }: FilterInput,
+  context: string,
+): string {
   const { ruleSets, defaultAction, syscalls, file } = seccomp;
   const content = {
     context,

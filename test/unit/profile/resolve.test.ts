@@ -273,6 +273,23 @@ describe("contradictions", () => {
     [{ limits: { memory: "64M", disk: "65M" } }, "limits.memory (64 MiB) is less than limits.disk (65 MiB)"],
     [{ limits: { disk: null } }, "limits.inodes (50000) without limits.disk"],
     [{ limits: { memory: "4M", disk: "4M", stack: "8M" } }, "limits.memory (4 MiB) is less than limits.stack (8 MiB)"],
+    [{ limits: { wallTime: "8s", cpuTime: "4s", cpus: 0.25 } }, "leaves room for 2 s of CPU time, less than limits.cpuTime (4 s)"],
+    [{ limits: { cpus: 3, cpuset: "0-1" } }, "limits.cpus (3) is more than the 2 CPUs of limits.cpuset (0-1)"],
+    [{ limits: { cpus: 1.5, cpuset: "3" } }, "limits.cpus (1.5) is more than the one CPU of limits.cpuset (3)"],
+    [
+      { limits: { memory: "64M", disk: "64M", lockedMemory: "65M" } },
+      "limits.memory (64 MiB) is less than limits.lockedMemory (65 MiB): locking",
+    ],
+    [{ limits: { disk: "1M", fileSize: "2M" } }, "limits.disk (1 MiB) is less than limits.fileSize (2 MiB): a file fills"],
+    [
+      { limits: { disk: "8M", fileSize: "1M", core: "2M" } },
+      "limits.fileSize (1 MiB) is less than limits.core (2 MiB): a core file is cut",
+    ],
+    [{ limits: { disk: "1M", core: "2M" } }, "limits.disk (1 MiB) is less than limits.core (2 MiB): a core file fills"],
+    [
+      { limits: { memory: "8M" }, mounts: [{ kind: "tmpfs", target: "/cache", size: "9M" }] },
+      "limits.memory (8 MiB) is less than the tmpfs on /cache (9 MiB)",
+    ],
     [{ limits: { addressSpace: "4G" } }, "limits.addressSpace (4 GiB) counts reservations"],
     [{ network: { mode: "host", comment: "c" } }, "and its abstract sockets where Landlock is older than Linux 6.12"],
     [{ namespaces: { user: "allow", comment: "c" } }, "Landlock is off"],
@@ -292,6 +309,18 @@ describe("contradictions", () => {
   test("who only tightens one of two limits is not warned; who asks for the one out of reach is", () => {
     expect(resolve("a", { a: { limits: { wallTime: "1s", memory: "8M" } } }).warnings).toEqual([]);
     expect(resolve("a", { a: { limits: { cpuTime: "10m" } } }).warnings).toEqual([expect.stringContaining("the wall clock stops")]);
+  });
+  test("what a volume may hold is not bounded by the scratch space", () => {
+    const mounts = [{ kind: "bind", source: "/srv", target: "/srv", access: "read-write", comment: "c" }];
+    expect(resolve("a", { a: { limits: { disk: "1M", fileSize: "2M" }, mounts } }).warnings).toEqual([]);
+  });
+  test("two CPUs earn twice the wall time, but not on one CPU", () => {
+    const limits = { wallTime: "2s", cpuTime: "3s", cpus: 2 };
+    expect(resolve("a", { a: { limits: { ...limits, cpuset: "0-1" } } }).warnings).toEqual([]);
+    expect(resolve("a", { a: { limits: { ...limits, cpuset: "1" } } }).warnings).toEqual([
+      expect.stringContaining("limits.wallTime (2 s) is shorter than limits.cpuTime (3 s)"),
+      expect.stringContaining("more than the one CPU"),
+    ]);
   });
   test("several CPUs earn more CPU time than wall time; disk scratch is not memory", () => {
     expect(resolve("a", { a: { limits: { wallTime: "1s", cpuTime: "2s", cpus: 2 } } }).warnings).toEqual([]);
