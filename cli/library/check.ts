@@ -16,6 +16,9 @@ import type {
 
 type Check = (value: unknown) => string | null;
 
+/** Each is three processes. */
+const maxWarm = 1024;
+
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value);
 const isContent = (value: unknown) => typeof value === "string" || value instanceof Uint8Array;
@@ -71,10 +74,10 @@ const count =
     value === Number.POSITIVE_INFINITY || (Number.isSafeInteger(value) && (value as number) >= least)
       ? null
       : `must be a whole number from ${least} on, or Infinity`;
-const fewer =
-  (most: number): Check =>
-  (value) =>
-    Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most ? null : `must be a whole number from 0 to ${most}`;
+const warm: Check = (value) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= maxWarm
+    ? null
+    : `must be a whole number from 0 to ${maxWarm}`;
 const sample: Check = (value) =>
   typeof value === "string" || typeof value === "number" ? null : "must be a duration, as text or in milliseconds";
 const sink: Check = (value) =>
@@ -113,13 +116,7 @@ const ofRun = { ...ofProgram, stdin, encoding, signal, onStdout: sink, onStderr:
 
 const forms = {
   "run()": { ...ofSandbox, ...ofRun, command: texts } as const satisfies Checks<RunOptions>,
-  "Sandbox.open()": {
-    ...ofSandbox,
-    concurrency: count(1),
-    queueLimit: count(0),
-    warm: fewer(64),
-    signal,
-  } as const satisfies Checks<OpenOptions>,
+  "Sandbox.open()": { ...ofSandbox, concurrency: count(1), queueLimit: count(0), warm, signal } as const satisfies Checks<OpenOptions>,
   "sandbox.run()": ofRun,
   "sandbox.interact()": { encoding, signal } as const satisfies Checks<InteractOptions>,
   "a program of sandbox.interact()": { ...ofProgram, command: texts, onStderr: sink } as const satisfies Checks<InteractProgram>,

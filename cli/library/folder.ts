@@ -30,11 +30,11 @@ async function writeFiles(files: NonNullable<ProgramOptions["files"]>, folder: s
   );
 }
 
-const none: Files = { filesIn: [], filesOut: [], read: async () => ({}), remove: async () => undefined };
+export const noFiles: Files = { filesIn: [], filesOut: [], read: async () => ({}), remove: async () => undefined };
 
 /** Writes the files that go in; nothing is made where there are none. Throws what the file system throws. */
 export async function passFiles({ files = {}, outputs = [] }: Pick<ProgramOptions, "files" | "outputs">): Promise<Files> {
-  if (Object.keys(files).length === 0 && outputs.length === 0) return none;
+  if (Object.keys(files).length === 0 && outputs.length === 0) return noFiles;
   const folder = makeRunFolder();
   const remove = () => rm(folder, { recursive: true, force: true });
   const outPath = (index: number) => join(folder, "out", String(index));

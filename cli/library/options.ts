@@ -45,7 +45,10 @@ export interface OpenOptions extends SandboxOptions {
   readonly concurrency?: number;
   /** Runs that may wait; one more is refused with the code `queue-full`. Default: any number. */
   readonly queueLimit?: number;
-  /** Launchers that are kept started for the next runs, which then begin sooner. Each is a small process. Default: 0. */
+  /**
+   * Sandboxes that are kept ready, each for one run of {@link Sandbox.run}: such a run starts in a fraction of the time. Runs whose limits or
+   * options make another sandbox of it (`disk`, `script`) make their own. Default: 0.
+   */
   readonly warm?: number;
   /** Ends the wait for an image that is pulled or unpacked. */
   readonly signal?: AbortSignal;

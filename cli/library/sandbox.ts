@@ -5,17 +5,18 @@ import { isRootInNameOnly } from "../host/account.ts";
 import { loadConfig } from "../host/config.ts";
 import { keepErrors } from "../run/flows.ts";
 import type { ProgramInput } from "../run/input.ts";
-import { type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
+import type { Launcher } from "../run/launcher.ts";
+import { Pool } from "../run/pool.ts";
+import { type PreparedRun, type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
 import { runSession } from "../run/session.ts";
 import { checkCommand, checkOptions, checkRoot } from "./check.ts";
-import { passFiles } from "./folder.ts";
+import { noFiles, passFiles } from "./folder.ts";
 import { programInput, programLimits, sandboxInput } from "./input.ts";
 import { interact, type ReadyProgram } from "./interact.ts";
 import { onAbort } from "./on-abort.ts";
 import type { CloseOptions, InteractOptions, InteractProgram, OpenOptions, ProgramOptions, SandboxRunOptions } from "./options.ts";
 import { endReason, Queue } from "./queue.ts";
 import { type Bytes, decoderFor, type InteractResult, type RunResult, refuseFailure, type Utf8 } from "./results.ts";
-import { Spares } from "./spares.ts";
 
 function refuseRoot(): void {
   if (process.getuid?.() !== 0 || isRootInNameOnly(readFileSync("/proc/self/uid_map", "utf8"))) return;
@@ -36,16 +37,17 @@ export class Sandbox implements AsyncDisposable {
   readonly #options: OpenOptions;
   readonly #prepared: PreparedSandbox;
   readonly #queue: Queue;
-  readonly #spares: Spares;
   readonly #active = new Set<AbortController>();
+  readonly #pool: Pool | null;
   #released: Promise<void> | null = null;
 
   private constructor(options: OpenOptions, prepared: PreparedSandbox) {
-    const { concurrency = availableParallelism(), queueLimit = Number.POSITIVE_INFINITY, warm = 0 } = options;
+    const { concurrency = availableParallelism(), queueLimit = Number.POSITIVE_INFINITY } = options;
     this.#options = options;
     this.#prepared = prepared;
     this.#queue = new Queue({ concurrency, queueLimit });
-    this.#spares = new Spares(warm);
+    const size = prepared.canBeMadeAhead ? (options.warm ?? 0) : 0;
+    this.#pool = size === 0 ? null : new Pool({ size, plan: () => this.#planSpare() });
   }
 
   /** Throws BelljarError for what is wrong with options, profile, image or host; nothing has been started then. */
@@ -60,7 +62,7 @@ export class Sandbox implements AsyncDisposable {
       ...(signal === undefined ? {} : { signal }),
     });
     const sandbox = new Sandbox(options, prepared);
-    await sandbox.#spares.fill();
+    await sandbox.#pool?.filled();
     return sandbox;
   }
 
@@ -78,16 +80,17 @@ export class Sandbox implements AsyncDisposable {
     const words = this.#commandOf(command, options);
     const start = {
       command: words,
-      stdin: stdin === undefined ? "null" : "pump",
+      // A spare has a pipe already; it is ended at once.
+      stdin: stdin === undefined && this.#pool === null ? "null" : "pump",
       capture: onStdout === undefined || onStderr === undefined,
     } as const;
     const decode = decoderFor(options);
     const undo = keepErrors(stdin);
     return this.#turn({ slots: 1, signal: options.signal }, (signal) =>
-      this.#withProgram(options, { start, signal }, async ({ prepared, files }) => {
+      this.#withProgram(options, { start, signal, pool: this.#pool }, async ({ prepared, files, launcher }) => {
         const { report, stdout, stderr } = await runSession(prepared, {
-          launcher: this.#spares.take(),
-          targets: [stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+          launcher,
+          targets: [start.stdin === "null" ? "ignore" : "pipe", "pipe", "pipe"],
           ...{ stdin, onStdout, onStderr },
           onSignals: false,
           abort: signal,
@@ -118,7 +121,7 @@ export class Sandbox implements AsyncDisposable {
     checkOptions("sandbox.interact()", options);
     const ready = (program: InteractProgram, signal: AbortSignal, use: (ready: ReadyProgram) => Promise<InteractResult<string>>) => {
       const start = { command: program.command, stdin: "pump", capture: program.onStderr === undefined } as const;
-      return this.#withProgram(program, { start, signal }, use);
+      return this.#withProgram(program, { start, signal, pool: null }, use);
     };
     for (const program of [judge, contestant]) this.#commandOf(checkOptions("a program of sandbox.interact()", program).command, program);
     return this.#turn({ slots: 2, signal: options.signal }, (signal) =>
@@ -139,7 +142,8 @@ export class Sandbox implements AsyncDisposable {
     const idle = this.#queue.close();
     if (cancel) for (const run of this.#active) run.abort(new BelljarError("closed", "starting: the sandbox has been closed"));
     await idle;
-    this.#released ??= this.#spares.close().then(() => this.#prepared.release());
+    await this.#pool?.close();
+    this.#released ??= this.#prepared.release();
     await this.#released;
   }
 
@@ -173,19 +177,48 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
+  /** What spares have in common with most runs. The command is only to be planned with: a spare is told what to run. */
+  #planSpare(): Promise<PreparedRun> {
+    const start = { command: ["true"], stdin: "pump", capture: true } as const;
+    return this.#prepared.planRun(programInput({}, { ...start, files: noFiles, env: this.#options.env }), []);
+  }
+
+  /** Plans a program, for a spare sandbox where there is one that it fits. */
+  async #planFor(
+    pool: Pool | null,
+    plan: (runId?: string) => Promise<PreparedRun>,
+  ): Promise<{ readonly prepared: PreparedRun; readonly launcher: Launcher | null }> {
+    const spare = pool?.take() ?? null;
+    if (pool === null || spare === null) return { prepared: await plan(), launcher: null };
+    let used = false;
+    try {
+      const prepared = await plan(spare.runId);
+      used = spare.fits(prepared);
+      if (used) return { prepared, launcher: spare.launcher };
+      await prepared.release();
+    } finally {
+      if (!used) pool.giveBack(spare);
+    }
+    return { prepared: await plan(), launcher: null };
+  }
+
   /** Makes a program ready, and takes back what that made when it is over, however it ends. */
   async #withProgram<Result>(
     options: ProgramOptions,
-    { start, signal }: { readonly start: ProgramStart; readonly signal: AbortSignal },
-    use: (ready: ReadyProgram) => Promise<Result>,
+    { start, signal, pool }: { readonly start: ProgramStart; readonly signal: AbortSignal; readonly pool: Pool | null },
+    use: (ready: ReadyProgram & { readonly launcher: Launcher | null }) => Promise<Result>,
   ): Promise<Result> {
     const files = await passFiles(options);
     try {
       const input = programInput(options, { ...start, files, env: this.#options.env });
-      const prepared = await this.#prepared.planRun(input, programLimits(options));
+      const plan = (runId?: string) => this.#prepared.planRun(input, programLimits(options), runId);
+      const { prepared, launcher } = await this.#planFor(pool, plan);
       try {
-        if (signal.aborted) throw endReason(signal);
-        return await use({ prepared, files });
+        if (signal.aborted) {
+          launcher?.drop();
+          throw endReason(signal);
+        }
+        return await use({ prepared, files, launcher });
       } finally {
         await prepared.release();
       }

@@ -58,6 +58,10 @@ export interface Launcher {
   readonly stderr: Readable | null;
   /** Hands over both parts of the plan: the run begins. Throws BelljarError `limit-unenforceable` when there is no scope to be had. */
   readonly begin: (plan: LaunchPlanBytes) => Promise<void>;
+  /** After a plan whose exec part is a template: resolves when the program's task waits, if it ever does. */
+  readonly parked: Promise<void>;
+  /** Tells that task what to run. */
+  readonly resume: (execBytes: Uint8Array) => void;
   /** Asks for an orderly end: the record still comes and says `cancelled`. */
   readonly cancel: () => void;
   /** Closes the lifeline: the launcher kills everything and cleans up. */
@@ -119,12 +123,17 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
     throw startError(options.launcher, await new Promise((resolve) => child.once("error", resolve)));
   }
   const control = child.stdio[3] as Socket;
+  let sayParked = () => {};
+  const parked = new Promise<void>((resolve) => {
+    sayParked = resolve;
+  });
   const read = messageReader(({ kind, payload }) => {
     if (kind === "record") messages.record = payload;
     else if (kind === "output") messages.outputs.push(payload);
     else if (kind === "denial") messages.denials.push(payload);
     else if (kind === "sample") messages.samples.push(payload);
     else if (kind === "terminal") messages.terminal = payload;
+    else if (kind === "parked") sayParked();
   });
   control.on("data", (chunk: Buffer) => {
     try {
@@ -149,6 +158,8 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
       control.write(sandboxBytes);
       control.write(execBytes);
     },
+    parked,
+    resume: (execBytes) => void control.write(execBytes),
     cancel: () => void (control.writable && control.write("C")),
     drop: () => control.destroy(),
     exited,

@@ -49,8 +49,10 @@ export interface PrepareContext extends RootContext {
 
 /** A sandbox for any number of runs: what they have in common has been done. */
 export interface PreparedSandbox {
-  /** Compiles one program, under limits of its own where some are given. Throws BelljarError; else `release` must be called after the run. */
-  planRun(program: ProgramInput, limits: readonly Override[]): Promise<PreparedRun>;
+  /** Compiles one program, under limits of its own where some are given, and under that name where it has one already. Throws BelljarError; else `release` must be called after the run. */
+  planRun(program: ProgramInput, limits: readonly Override[], runId?: string): Promise<PreparedRun>;
+  /** Whether what is made for one run can serve another: not where it lies in a folder or a systemd scope of the run's own. */
+  readonly canBeMadeAhead: boolean;
   /** To be called when the last run has been released. */
   release(): Promise<void>;
 }
@@ -75,9 +77,11 @@ function checkMounts(policy: ResolvedPolicy): void {
   for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
 }
 
-function scopeOf({ sandbox }: LaunchPlan, { cgroup }: HostFacts): Scope | null {
+const hasScope = ({ cgroup }: HostFacts): boolean => cgroup.kind === "cgroup2" && cgroup.scope === true;
+
+function scopeOf({ sandbox }: LaunchPlan, facts: HostFacts): Scope | null {
   const [hierarchy] = sandbox.cgroups;
-  if (cgroup.kind !== "cgroup2" || cgroup.scope !== true || hierarchy === undefined) return null;
+  if (!hasScope(facts) || hierarchy === undefined) return null;
   return { unit: scopeUnit(sandbox.runId), path: hierarchy.parent };
 }
 
@@ -156,11 +160,12 @@ export async function prepareSandbox(input: SandboxInput, context: RootContext):
     return profile;
   };
   return {
-    planRun: async (program, limits) => {
+    planRun: async (program, limits, runId) => {
       const resolved = await underLimits(limits);
       const policy = withCaptureLimit(resolved.policy, program.capture);
-      return planOn(root, { ...resolved, policy }, wishOf({ ...input, ...program }, { policy, environment: context.environment }));
+      return planOn(root, { ...resolved, policy }, wishOf({ ...input, ...program }, { policy, environment: context.environment, runId }));
     },
+    canBeMadeAhead: base.profile.policy.scratch.storage !== "disk" && !hasScope(root.factsFor(base.profile.policy)),
     release: root.release,
   };
 }

@@ -93,7 +93,7 @@ function cancelOn(
 }
 
 /** What a launcher that was killed could not do itself: the terminal and the cgroups. */
-async function tidyAfter(
+export async function tidyAfter(
   outcome: LaunchOutcome,
   { launcher, prepared }: { readonly launcher: string; readonly prepared: PreparedRun },
 ): Promise<void> {

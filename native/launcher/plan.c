@@ -330,36 +330,32 @@ int plan_read(int fd, struct plan *ret_plan)
 	return read_exec_part(fd, at + header.total_size, ret_plan);
 }
 
-static bool same_text(const struct plan *a, struct wire_str left, const struct plan *b, struct wire_str right)
+/* One field of both; lists of the table's task fields hold records that point nowhere. */
+static bool same_field(const struct plan *a, const struct plan *b, const struct wire_field *field)
 {
-	return strcmp(plan_text(&a->exec_part, left), plan_text(&b->exec_part, right)) == 0;
-}
+	const uint8_t *left = (const uint8_t *)a->exec + field->offset,
+		      *right = (const uint8_t *)b->exec + field->offset;
+	struct wire_bytes x, y;
+	size_t size = 1;
 
-static bool same_bytes(const struct plan *a, uint32_t left, const struct plan *b, uint32_t right, size_t size)
-{
-	return memcmp(a->exec_part.base + left, b->exec_part.base + right, size) == 0;
+	if (field->type != WIRE_STR && field->type != WIRE_BYTES && field->type != WIRE_LIST)
+		return memcmp(left, right, field_size(field)) == 0;
+	memcpy(&x, left, sizeof(x));
+	memcpy(&y, right, sizeof(y));
+	if (field->type == WIRE_LIST)
+		size = wire_records[field->element].size;
+	return x.len == y.len && memcmp(a->exec_part.base + x.off, b->exec_part.base + y.off, x.len * size) == 0;
 }
-
-/* Of lists whose elements point nowhere. */
-#define same_list(a, left, b, right, TYPE) \
-	((left).count == (right).count &&  \
-	 same_bytes(a, (left).off, b, (right).off, (size_t)(left).count * sizeof(struct TYPE)))
 
 /* What the waiting task has put on already, and what was chosen with it; all else of an exec part may differ. */
 static bool same_task(const struct plan *a, const struct plan *b)
 {
-	const struct wire_exec_plan *x = a->exec, *y = b->exec;
+	const struct wire_field *fields = wire_records[WIRE_RECORD_EXEC_PLAN].fields;
 
-	return x->uid == y->uid && x->gid == y->gid && x->capabilities == y->capabilities && x->umask == y->umask &&
-	       x->stdin == y->stdin && x->stdout == y->stdout && x->stderr == y->stderr &&
-	       x->sample_ms == y->sample_ms && x->stop_signal == y->stop_signal &&
-	       memcmp(x->mechanisms, y->mechanisms, sizeof(x->mechanisms)) == 0 && same_text(a, x->cwd, b, y->cwd) &&
-	       same_list(a, x->groups, b, y->groups, wire_number) && same_list(a, x->cpus, b, y->cpus, wire_number) &&
-	       x->filter.len == y->filter.len && same_bytes(a, x->filter.off, b, y->filter.off, x->filter.len) &&
-	       x->audit_filter.len == y->audit_filter.len &&
-	       same_bytes(a, x->audit_filter.off, b, y->audit_filter.off, x->audit_filter.len) &&
-	       same_list(a, x->audit_slots, b, y->audit_slots, wire_audit_slot) &&
-	       same_list(a, x->audit_arguments, b, y->audit_arguments, wire_audit_argument);
+	for (size_t i = 0; i < ARRAY_SIZE(wire_task_fields); i++)
+		if (!same_field(a, b, &fields[wire_task_fields[i]]))
+			return false;
+	return true;
 }
 
 int plan_read_second(int fd, struct plan *plan)

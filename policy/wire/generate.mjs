@@ -147,6 +147,8 @@ for (const name of recordNames) {
   }
   ct += "};\n";
 }
+const taskFields = records.ExecPlan.fields.flatMap((field, index) => (field.task ? [{ ...field, index }] : []));
+ct += `/* What a waiting task has put on already: indices into the fields of ExecPlan. */\nstatic const uint16_t wire_task_fields[] = { ${taskFields.map(({ index }) => index).join(", ")} };\n`;
 ct += `static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {\n${recordNames.map((n) => `\t{ wire_fields_${snake(n)}, ${records[n].fields.length}, ${records[n].size} },`).join("\n")}\n};\n\n#endif\n`;
 
 // ---- C verdicts ----
@@ -204,7 +206,7 @@ for (const [name, { fields }] of Object.entries(records)) {
 }
 ts +=
   "export interface WireField {\n  readonly name: string;\n  readonly type: string;\n  readonly offset: number;\n  readonly size: number;\n  readonly check?: string;\n  readonly min?: number;\n  readonly max?: number;\n}\n\n";
-ts += `export const wireRecords: Readonly<Record<string, { readonly size: number; readonly fields: readonly WireField[] }>> = ${JSON.stringify(Object.fromEntries(Object.entries(records).map(([n, r]) => [n, { size: r.size, fields: r.fields.map(({ doc, ...f }) => f) }])), null, 1)};\n`;
+ts += `export const wireRecords: Readonly<Record<string, { readonly size: number; readonly fields: readonly WireField[] }>> = ${JSON.stringify(Object.fromEntries(Object.entries(records).map(([n, r]) => [n, { size: r.size, fields: r.fields.map(({ doc, task, ...f }) => f) }])), null, 1)};\n\n/** Fields of ExecPlan that a waiting task has put on already: the same in a template and in what runs in its place. */\nexport const taskFields = ${JSON.stringify(taskFields.map(({ name }) => name))} as const;\n`;
 
 const tv = `${generatedTs}\nexport const verdictTable = ${JSON.stringify(verdicts.verdicts, null, 2)} as const;\n\nexport const evidenceNames = ${JSON.stringify(verdicts.evidence)} as const;\n\nexport type Verdict = ${verdicts.verdicts.map((v) => `"${v.name}"`).join(" | ")};\nexport type Evidence = ${verdicts.evidence.map((e) => `"${e}"`).join(" | ")};\n`;
 

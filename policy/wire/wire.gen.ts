@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "ada4081d21ed558c";
+export const wireTable = "e1d02633a99f77b3";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 
@@ -1901,3 +1901,6 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  }
 };
+
+/** Fields of ExecPlan that a waiting task has put on already: the same in a template and in what runs in its place. */
+export const taskFields = ["cwd","uid","gid","groups","capabilities","umask","cpus","stdin","stdout","stderr","filter","auditFilter","auditSlots","auditArguments","stopSignal","sampleMs","mechanisms"] as const;

@@ -164,6 +164,8 @@ static const struct wire_field wire_fields_sample_record[] = {
 	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* cpu_exact */
 	{ 36, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* reserved */
 };
+/* What a waiting task has put on already: indices into the fields of ExecPlan. */
+static const uint16_t wire_task_fields[] = { 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 18, 21, 24, 28 };
 static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_id_map, 3, 16 },
 	{ wire_fields_fs_entry, 8, 56 },

@@ -73,7 +73,7 @@ describe("options of the library", () => {
     ["Sandbox.open()", { concurrency: 4, queueLimit: 0, profile: "judge" }, null],
     ["Sandbox.open()", { concurrency: Number.POSITIVE_INFINITY, queueLimit: Number.POSITIVE_INFINITY }, null],
     ["Sandbox.open()", { warm: 4 }, null],
-    ["Sandbox.open()", { warm: 65 }, "'warm': must be a whole number from 0 to 64"],
+    ["Sandbox.open()", { warm: 1025 }, "'warm': must be a whole number from 0 to 1024"],
     ["Sandbox.open()", { concurrency: 0 }, "'concurrency': must be a whole number from 1 on, or Infinity"],
     ["Sandbox.open()", { concurrency: 1.5 }, "'concurrency'"],
     ["Sandbox.open()", { queueLimit: -1 }, "'queueLimit': must be a whole number from 0 on"],
