@@ -118,8 +118,9 @@ static int watch(struct run *run, int fd, unsigned int id)
 static int start(struct run *run, uint32_t i, const struct joined *joined)
 {
 	struct companion_task *task = &run->companions[i];
-	uint64_t deadline = now_ns() + companion_at(run, i)->deadline_ms * NS_PER_MS;
 	int ends[2];
+
+	task->deadline_ns = now_ns() + companion_at(run, i)->deadline_ms * NS_PER_MS;
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
@@ -130,8 +131,6 @@ static int start(struct run *run, uint32_t i, const struct joined *joined)
 	task->ready = ends[0];
 	if (task->pid < 0)
 		return task->pid;
-	if (deadline < run->setup_deadline_ns)
-		run->setup_deadline_ns = deadline;
 	int r = watch(run, task->pidfd, WATCH_COMPANION + 2 * i + 1);
 	if (r == 0 && companion_at(run, i)->ready == COMPANION_READY_USAGE &&
 	    fcntl(task->ready, F_SETFL, O_NONBLOCK) < 0)
@@ -141,6 +140,18 @@ static int start(struct run *run, uint32_t i, const struct joined *joined)
 	if (r == 0)
 		companions_event(run, i, false);
 	return r;
+}
+
+/* While companions are awaited, the set-up has as long as the first of them; one that copies an image may take minutes. */
+static void extend_setup(struct run *run)
+{
+	uint32_t count = run->plan.sandbox->companions.count;
+	uint64_t first = UINT64_MAX;
+
+	for (uint32_t i = 0; i < count; i++)
+		if (!run->companions[i].is_ready && run->companions[i].deadline_ns < first)
+			first = run->companions[i].deadline_ns;
+	run->setup_deadline_ns = first < UINT64_MAX ? first : now_ns() + SETUP_NS;
 }
 
 int companions_start(struct run *run, const int namespaces[3], int fuse)
@@ -154,6 +165,7 @@ int companions_start(struct run *run, const int namespaces[3], int fuse)
 		if (r < 0)
 			return run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, i, r, "");
 	}
+	extend_setup(run);
 	return 0;
 }
 
@@ -189,6 +201,7 @@ void companions_event(struct run *run, unsigned int index, bool died)
 	if (task->is_ready)
 		return;
 	task->is_ready = true;
+	extend_setup(run);
 	if (++run->companions_ready == run->plan.sandbox->companions.count)
 		launch_companions_ready(run);
 }

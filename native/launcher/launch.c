@@ -57,7 +57,7 @@ int launch_start(struct run *run)
 	int r;
 
 	run->started_ns = now_ns();
-	run->setup_deadline_ns = run->started_ns + 60 * NS_PER_S;
+	run->setup_deadline_ns = run->started_ns + SETUP_NS;
 	r = pumps_open(run);
 	if (r < 0)
 		return r;

@@ -76,9 +76,13 @@ struct cgroup {
 	bool made_run, made_init, made_exec;
 };
 
+/* The set-up may take so long, besides what companions take. */
+#define SETUP_NS (60 * NS_PER_S)
+
 struct companion_task {
 	pid_t pid;
 	int pidfd, ready;
+	uint64_t deadline_ns; /* to be ready by */
 	bool is_ready, dead;
 };
 

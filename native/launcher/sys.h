@@ -181,6 +181,18 @@ static inline int sys_close_range(unsigned int first, unsigned int last, unsigne
 	return sys_result(syscall(SYS_close_range, first, last, flags));
 }
 
+/* Of those above stderr; `other` may be negative for none. */
+static inline int sys_close_all_but(int one, int other)
+{
+	unsigned int low = (unsigned int)(other < 0 || one < other ? one : other);
+	unsigned int high = (unsigned int)(one > other ? one : other);
+	int r = low > 3 ? sys_close_range(3, low - 1, 0) : 0;
+
+	if (r == 0 && high > low + 1)
+		r = sys_close_range(low + 1, high - 1, 0);
+	return r < 0 ? r : sys_close_range(high + 1, ~0u, 0);
+}
+
 /* struct statx (linux/stat.h), whose newer fields not every C library has, and musl's headers not at all. */
 struct sys_statx {
 	uint32_t mask;

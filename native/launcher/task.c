@@ -74,28 +74,16 @@ static void terminal(struct task *task)
 		task->stdio[i] = slave;
 }
 
+/*
+ * Closes what else init had open, before any path of an image's is followed: "/proc/self/fd/9" as a working directory or a command
+ * would lead to the cgroups, the scratch space or the procfs of the host, and from there upwards to all of its files.
+ */
 static void stdio(struct task *task)
 {
 	for (int i = 0; i < 3; i++)
 		if (dup2(task->stdio[i], i) < 0)
 			fail(task, STEP_STDIO, (uint32_t)i, errno, "");
-}
-
-/*
- * Closes what init had open, before any path of an image's is followed: "/proc/self/fd/9" as a working directory or a command would
- * lead to the cgroups, the scratch space or the procfs of the host, and from there upwards to all of its files.
- */
-static void close_the_rest(struct task *task)
-{
-	int gate = task->gate, master = task->descriptors[0] < 0 ? gate : task->descriptors[0];
-	unsigned int low = (unsigned int)(gate < master ? gate : master);
-	unsigned int high = (unsigned int)(gate < master ? master : gate);
-	int r = low > 3 ? sys_close_range(3, low - 1, 0) : 0;
-
-	if (r == 0 && high > low + 1)
-		r = sys_close_range(low + 1, high - 1, 0);
-	if (r == 0)
-		r = sys_close_range(high + 1, ~0u, 0);
+	int r = sys_close_all_but(task->gate, task->descriptors[0]);
 	if (r < 0)
 		fail(task, STEP_STDIO, 3, r, "");
 }
@@ -387,7 +375,6 @@ void task_main(struct init *init)
 	session(&task);
 	terminal(&task);
 	stdio(&task);
-	close_the_rest(&task);
 	bounding_set(&task);
 	groups(&task);
 	ids(&task);

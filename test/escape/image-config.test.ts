@@ -48,7 +48,7 @@ describe("Env", () => {
 describe("WorkingDir", () => {
   const reach = (name: string): string =>
     `stat -c 'at %d:%i' . .. /; ls -a . .. | grep -c canary-; cat ./${name} ../${name}; echo pwned > ./${name}; : > new`;
-  needs("userns", "busybox")("through a descriptor that was left open leads nowhere", async () => {
+  const leftOpen = async (): Promise<void> => {
     const decoy = plantCanary();
     const canary = plantCanary();
     const name = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
@@ -65,7 +65,7 @@ describe("WorkingDir", () => {
     // Every descriptor that a task of ours may have had open, and then some.
     const numbers = Array.from({ length: 24 }, (_, i) => i);
     const links = archive(directory("up"), ...numbers.map((i) => symlink(`up/${i}`, `/proc/self/fd/${i}/../../../../../..`)));
-    const descriptors = numbers.flatMap((i) => [`/up/${i}`, ...(i < 8 ? [`/proc/self/fd/${i}`] : [])]);
+    const descriptors = numbers.flatMap((i) => [`/up/${i}`, ...(i < 4 ? [`/proc/self/fd/${i}`] : [])]);
     const ways = ["/proc/self/cwd", "/proc/thread-self/root", "/proc/1/cwd", "/proc/1/root", "/proc/self/task"];
     const home = imageHome();
     const images = ways.map((WorkingDir, i) => [`t/way:${i}`, runnableImage([base], { WorkingDir })] as const);
@@ -95,7 +95,8 @@ describe("WorkingDir", () => {
     for (const place of descriptors) expect(outcomes.get(place), place).toBe("start-failed ");
     canary.check();
     expect(readdirSync(canary.dir)).toHaveLength(1);
-  });
+  };
+  needs("userns", "busybox")("through a descriptor that was left open leads nowhere", leftOpen, 240_000);
 });
 
 describe("User", () => {

@@ -25,7 +25,7 @@ const program =
 const tries =
   (command: string, ...args: readonly string[]): Probe =>
   () => {
-    const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 5000 });
+    const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 20_000 });
     return status === 0 ? null : `${command} ${args.join(" ")}: ${error?.message ?? stderr.trim()}`;
   };
 
@@ -83,6 +83,19 @@ function subids(): string | null {
   return can("/usr/bin/newuidmap", constants.X_OK) ? null : "newuidmap is missing";
 }
 
+/** Whether apt, as this machine has it set up, gets something from the first of its sources. */
+function debianMirror(): string | null {
+  const { stdout, error } = spawnSync("apt-get", ["indextargets", "--format", "$(SITE)/dists/$(RELEASE)/InRelease"], { encoding: "utf8" });
+  const [url] = (stdout ?? "").split("\n");
+  if (error !== undefined || !url) return `apt has no sources here: ${error?.message ?? "none listed"}`;
+  const folder = makeTempDir("probe");
+  try {
+    return tries("timeout", "15", "/usr/lib/apt/apt-helper", "-qq", "download-file", url, join(folder, "InRelease"))();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
 /** In a folder as tests have theirs: where that is a tmpfs, it says nothing of disks. */
 function overlayOnDisk(): string | null {
   const folder = makeTempDir("probe");
@@ -132,6 +145,7 @@ const probes = {
   make: program("/usr/bin/make"),
   strace: program("/usr/bin/strace"),
   zstd: program("/usr/bin/zstd"),
+  "debian-mirror": debianMirror,
   umoci: program("/usr/bin/umoci"),
   mmdebstrap: program("/usr/bin/mmdebstrap"),
   skopeo: program("/usr/bin/skopeo"),

@@ -136,4 +136,21 @@ describe("companions", () => {
     const { verdict, record } = await launch(sandbox, execPlan(["true"]));
     expect([verdict, record?.errorErrno, record?.errorText]).toEqual(["sandbox-error", 110, "set-up"]);
   });
+
+  test("each has its own time: one that is ready soon takes none of another's", async () => {
+    const helper = (before: string, deadlineMs: number) => ({
+      argv: ["/bin/sh", "-c", `${before}printf x >&3; exec sleep 100`],
+      namespaces: ["user" as const],
+      ambientCapabilities: 0n,
+      ready: "byte" as const,
+      deadlineMs,
+      filter: new Uint8Array(),
+      fuse: false,
+      landlock: [],
+    });
+    const soon = helper("", 2000);
+    const late = helper("sleep 2.5; ", 30_000);
+    const { verdict } = await launch(sandboxPlan({ companions: [soon, late] }), execPlan(["true"]));
+    expect(verdict).toBe("ok");
+  });
 });
