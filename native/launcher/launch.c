@@ -217,6 +217,8 @@ bool launch_channel(struct run *run)
 		/* Before the gate opens it is a task of ours that ended, and says why if it can; no program has run. */
 		while (!run->gate_open && run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
 			;
+		if (run->state >= RUN_ENDING)
+			break; /* it has said why */
 		if (!run->gate_open) {
 			(void)run_fail(run, STAGE_CHILD, STEP_GATE,
 				       WIFSIGNALED(message.status) ? (uint32_t)WTERMSIG(message.status) : 0, 0, "");
