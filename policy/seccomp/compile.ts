@@ -5,6 +5,7 @@ import { BelljarError } from "../errors.ts";
 import { type ReturnValue, splitReturnValue } from "./actions.ts";
 import { instructionSize } from "./assembler.ts";
 import { emitFilter } from "./emit.ts";
+import { neverApplying } from "./reach.ts";
 import type { Grants } from "./rule-sets.ts";
 import { type FilterInput, type FilterRules, fallThroughAction, resolveBaseRules, resolveRules } from "./rules.ts";
 import { syscallNumbers } from "./syscalls.ts";
@@ -47,7 +48,8 @@ export function compileFilter(input: FilterInput): CompiledFilter {
     warnings.push(
       'seccomp.defaultAction: has no effect: the rules decide every known call, and unknown ones get ENOSYS (rule set "default" names all; "strict" does not)',
     );
-  return finish(rules, warnings);
+  const filter = finish(rules, warnings);
+  return { ...filter, warnings: [...filter.warnings, ...neverApplying(rules)] };
 }
 
 /** Compiles the filter that every sandbox has beneath its profile's: foreign ABIs and what no profile may allow. */

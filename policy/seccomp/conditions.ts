@@ -2,6 +2,7 @@
 import { BelljarError } from "../errors.ts";
 import type { SeccompArgSpec } from "../profile/types.ts";
 import { type ArgumentWidth, argumentWidth } from "./arguments.ts";
+import { type Atom, findWord } from "./word.ts";
 
 export type Operator = SeccompArgSpec["op"];
 
@@ -118,18 +119,62 @@ export function conditionKind({ op, value, mask, width }: Condition): "always" |
   }
 }
 
-/** Whether `conditions` together can hold; catches what can be said of pairs of equalities, not every contradiction. */
+/** Whether `conditions` can never hold together. Of 64-bit arguments only what equalities and borders say, not every contradiction. */
 export function contradictory(conditions: readonly Condition[]): boolean {
-  return conditions.some((a, i) => conditions.slice(i + 1).some((b) => a.index === b.index && excludes(a, b)));
+  const byIndex = new Map<number, Condition[]>();
+  for (const condition of conditions) byIndex.set(condition.index, [...(byIndex.get(condition.index) ?? []), condition]);
+  return [...byIndex.values()].some(
+    (list) => list.length > 1 && (list.every(({ width }) => width <= 32) ? isEmpty(list) : excludeEachOther(list)),
+  );
+}
+
+/** No value of a word is left. */
+function isEmpty(conditions: readonly Condition[]): boolean {
+  try {
+    return findWord(conditions.map(atomOf)) === null;
+  } catch (error) {
+    if (error instanceof RangeError) return false; // too many to be decided
+    throw error;
+  }
+}
+
+function atomOf({ op, value, mask }: Condition): Atom {
+  const [k, all] = [Number(value), Number(mask)];
+  const range = (low: number, high: number): Atom => ({ mask: all, low, high, inside: true });
+  switch (op) {
+    case "eq":
+    case "masked-eq":
+      return range(k, k);
+    case "ne":
+      return { mask: all, low: k, high: k, inside: false };
+    case "lt":
+      return range(0, k - 1);
+    case "le":
+      return range(0, k);
+    case "gt":
+      return range(k + 1, all);
+    case "ge":
+      return range(k, all);
+  }
+}
+
+function excludeEachOther(conditions: readonly Condition[]): boolean {
+  return conditions.some((a, i) => conditions.slice(i + 1).some((b) => excludes(a, b) || excludes(b, a)));
 }
 
 function excludes(a: Condition, b: Condition): boolean {
-  const equality = (c: Condition): boolean => c.op === "eq" || c.op === "masked-eq";
-  if (equality(a) && equality(b)) {
-    const common = a.mask & b.mask;
-    return (a.value & common) !== (b.value & common);
-  }
-  return a.width === b.width && a.value === b.value && ((a.op === "eq" && b.op === "ne") || (a.op === "ne" && b.op === "eq"));
+  const isEquality = a.op === "eq" || a.op === "masked-eq";
+  if (isEquality && (b.op === "eq" || b.op === "masked-eq")) return (a.value & a.mask & b.mask) !== (b.value & a.mask & b.mask);
+  if (a.width !== b.width) return false;
+  if (a.op === "eq") return !conditionHolds(b, a.value);
+  const [atMost, atLeast] = [borderOf(a, "lt", "le"), borderOf(b, "gt", "ge")];
+  return atMost !== null && atLeast !== null && atMost < atLeast;
+}
+
+/** The last value that `strict` (less) or `wide` lets in; the first for greater. */
+function borderOf({ op, value }: Condition, strict: Operator, wide: Operator): bigint | null {
+  if (op === wide) return value;
+  return op === strict ? value + (strict === "lt" ? -1n : 1n) : null;
 }
 
 const symbols: Readonly<Record<Operator, string>> = { eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=", "masked-eq": "==" };

@@ -25,7 +25,7 @@ export type FilterGroups = readonly (readonly Uint8Array[])[];
 const maxRegions = 4096;
 
 /** @throws RangeError for more regions than anybody could read, or instructions that our compiler does not write */
-export function regionsOf(groups: FilterGroups, known: Knowledge): readonly Region[] {
+export function regionsOf(groups: FilterGroups, known: Knowledge, limit = maxRegions): readonly Region[] {
   const regions: Region[] = [];
   const programs = groups.map((filters) =>
     filters.toReversed().map((bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)),
@@ -35,8 +35,7 @@ export function regionsOf(groups: FilterGroups, known: Knowledge): readonly Regi
     if (program === undefined) {
       const answers = [...at.answers, at.strictest];
       if (answers.length < programs.length) walk({ answers, filter: 0, strictest: mildest }, facts);
-      else if (regions.push({ known: facts, answers }) > maxRegions)
-        throw new RangeError("the rules for one call are too many to be compared");
+      else if (regions.push({ known: facts, answers }) > limit) throw new RangeError("the rules for one call are too many to be compared");
       return;
     }
     run(program, facts, (value, found) => walk({ ...at, filter: at.filter + 1, strictest: stricter(at.strictest, value) }, found));

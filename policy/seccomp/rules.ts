@@ -26,6 +26,8 @@ export interface FilterRule {
   readonly action: ReturnValue;
   /** All must hold; empty: always applies. */
   readonly conditions: readonly Condition[];
+  /** Written by somebody else than us: in the profile, or in its file in Docker's format. */
+  readonly own?: "profile" | "file";
 }
 
 export interface FilterRules {
@@ -185,7 +187,13 @@ function addRule(rule: ResolvedSeccompRule, { arch, bySyscall, decided, kind, wa
     const last = known.list.at(-1);
     const shadow = last?.conditions.length === 0 ? { rule: last, kind } : known.byConditions.get(key);
     if (shadow === undefined) {
-      const added = { origin: rule.origin, comment: rule.comment, action, conditions };
+      const added: FilterRule = {
+        origin: rule.origin,
+        comment: rule.comment,
+        action,
+        conditions,
+        ...(kind === "built-in" ? {} : { own: kind }),
+      };
       known.list.push(added);
       known.byConditions.set(key, { rule: added, kind });
     } else if (shadow.kind === kind)

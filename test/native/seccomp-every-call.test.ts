@@ -2,11 +2,7 @@
  * Every call that the table knows, and numbers around it, under the filters of every built-in profile, with arguments that mean nothing:
  * what the kernel does, what the simulator answers and what `profile explain` says are the same.
  */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Arch } from "../../policy/compile/types.ts";
 import { builtinProfiles, loadBuiltin, resolveProfile } from "../../policy/profile/index.ts";
 import { formatAnswer } from "../../policy/seccomp/actions.ts";
@@ -20,7 +16,7 @@ import {
   syscallNumbers,
 } from "../../policy/seccomp/index.ts";
 import { needs } from "../helpers/abilities.ts";
-import { fixtureProgram } from "../helpers/compile.ts";
+import { tryCalls } from "../helpers/syscalls.ts";
 
 const arch: Arch = process.arch === "arm64" ? "aarch64" : "x86_64";
 const numbers = syscallNumbers(arch);
@@ -39,31 +35,6 @@ const special: Readonly<
 
 /** uretprobe and uprobe: newer kernels run no filter for these two (kernel/seccomp.c), only their own trampolines may call them. */
 const neverFiltered: readonly number[] = arch === "x86_64" ? [335, 336] : [];
-
-let dir: string;
-let program: string;
-beforeAll(() => {
-  dir = mkdtempSync(join(tmpdir(), "belljar-every-"));
-  program = fixtureProgram("seccomp-every", { flags: ["-static"] });
-});
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
-
-function observe(filters: readonly Uint8Array[], calls: readonly string[]): readonly string[] {
-  const paths = filters.map((bytes, i) => {
-    const path = join(dir, `filter-${i}`);
-    writeFileSync(path, bytes);
-    return path;
-  });
-  // In a folder of its own, and with nothing to read: calls that are allowed are made.
-  const { stdout, stderr, status } = spawnSync(program, [...paths, "--", ...calls], {
-    encoding: "utf8",
-    timeout: 120_000,
-    cwd: dir,
-    env: {},
-  });
-  expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
-  return stdout.trimEnd().split("\n");
-}
 
 interface Tried {
   readonly nr: number;
@@ -95,11 +66,11 @@ describe.each(Object.keys(builtinProfiles))("under %s", (profile) => {
   test("the kernel, the simulator and explain agree on every call", () => {
     const input = inputOf(profile);
     const filters = [compileBaseFilter(input).bytes, compileFilter(input).bytes];
-    const free = observe(
+    const free = tryCalls(
       [],
       tried.map(({ text }) => text),
     );
-    const observed = observe(
+    const observed = tryCalls(
       filters,
       tried.map(({ text }) => text),
     );
@@ -126,20 +97,20 @@ describe.each(Object.keys(builtinProfiles))("under %s", (profile) => {
   needs("x86_64")("x32 has no call", () => {
     const input = inputOf(profile);
     const calls = everyNumber.filter((nr) => nr < 0x1000).map((nr) => `x32:${nr}`);
-    expect(new Set(observe([compileBaseFilter(input).bytes, compileFilter(input).bytes], calls))).toEqual(new Set(["errno 38"]));
+    expect(new Set(tryCalls([compileBaseFilter(input).bytes, compileFilter(input).bytes], calls))).toEqual(new Set(["errno 38"]));
   });
 
   needs("x86_64", "i386")("i386 has no call", () => {
     const input = inputOf(profile);
     const calls = everyNumber.filter((nr) => nr < 0x1000).map((nr) => `i386:${nr}`);
-    expect(new Set(observe([compileBaseFilter(input).bytes, compileFilter(input).bytes], calls))).toEqual(new Set(["errno 38"]));
+    expect(new Set(tryCalls([compileBaseFilter(input).bytes, compileFilter(input).bytes], calls))).toEqual(new Set(["errno 38"]));
   });
 });
 
 test("the calls that are special have a reason, and the fixture sees each kind of end (the control)", () => {
   for (const [name, { why }] of Object.entries(special)) expect(why.length, name).toBeGreaterThan(10);
   const nr = (name: string) => `${numbers[name] ?? numbers["getpid"]}`;
-  expect(observe([], [nr("getpid"), nr("close"), nr("exit_group"), nr("rt_sigreturn"), `~${numbers["ppoll"]}:0:0:0:0:0`])).toEqual(
+  expect(tryCalls([], [nr("getpid"), nr("close"), nr("exit_group"), nr("rt_sigreturn"), `~${numbers["ppoll"]}:0:0:0:0:0`])).toEqual(
     ["ok", "errno 9", "exit 255", "signal 11", "signal 14"], // biome-ignore format: one row
   );
 });

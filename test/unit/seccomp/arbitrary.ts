@@ -33,7 +33,8 @@ const interesting = fc.oneof(
   fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
 );
 
-function argSpec(name: string): fc.Arbitrary<SeccompArgSpec> {
+/** A condition on an argument of that call. */
+export function argSpec(name: string): fc.Arbitrary<SeccompArgSpec> {
   return fc
     .record({
       index: fc.constantFrom(0, 1, 2, 3, 4, 5),

@@ -249,6 +249,15 @@ describe("conditions", () => {
     expect(allowed(of, "socket", [38n, 39n, 40n])).toEqual([39n]);
     expect(compileFilter(of).warnings).toEqual([expect.stringContaining(`${path}#syscalls[1].args: several conditions on one argument`)]);
   });
+  test.each([
+    ["socket", 0, [["LT", 5], ["GT", 9]]],
+    ["socket", 0, [["MASKED_EQ", 3], ["EQ", 6]]],
+    ["lseek", 1, [["LE", 5], ["GE", 6]]],
+    ["lseek", 1, [["EQ", 5], ["GT", 5]]],
+  ] as const)("a refusal that can never hold is an error: %s, argument %d: %j", (name, index, conditions) => {
+    const args = conditions.map(([op, value]) => arg(index, op, value));
+    expect(failure(input({ defaultAction: "SCMP_ACT_ALLOW", syscalls: [deny([name], { args })] })).message).toContain("can never hold together");
+  }); // biome-ignore format: rows
   test("an allowance that can never hold allows nothing; a refusal that can never hold is an error", () => {
     const never = { args: [arg(0, "EQ", 38), arg(0, "EQ", 40)] };
     const of = input({ syscalls: [allow(["socket"], never)] });
