@@ -191,6 +191,37 @@ describe("what the caller may do", () => {
     await expect(sandbox.interact(waits, waits, { signal: controller.signal })).rejects.toMatchObject({ code: "cancelled" });
   });
 
+  needs("userns")(
+    "an abort at any moment settles both, and leaves nothing",
+    async () => {
+      const sandbox = await openSandbox({ profile: "judge", concurrency: 4 });
+      const talks: Program = {
+        command: shell("i=0; while [ $i -lt 200 ]; do echo $i; read a; i=$((i+1)); done"),
+        files: { x: "x" },
+        outputs: ["x"],
+      };
+      const answers: Program = { command: shell("while read a; do echo $a; done") };
+      const started = performance.now();
+      expect(verdicts(await sandbox.interact(talks, answers))).toMatchObject({ judge: "ok", contestant: "ok" });
+      const wholeMs = performance.now() - started;
+      const seen = new Set<string>();
+      for (let index = 0; index < 40; index++) {
+        const controller = new AbortController();
+        const timer = setTimeout(() => controller.abort(), (wholeMs * 1.2 * index) / 40);
+        const running = sandbox.interact(talks, answers, { signal: controller.signal });
+        const settled = await within(running, { what: "the end of both", timeoutMs: 10_000 }).catch(
+          (error: unknown) => error as Api.BelljarError,
+        );
+        clearTimeout(timer);
+        seen.add("code" in settled ? settled.code : settled.judge.report.verdict);
+      }
+      // The one that is ended a moment later may have ended by the other's end.
+      expect([...seen].filter((word) => !["ok", "cancelled", "exit-nonzero", "signaled"].includes(word))).toEqual([]);
+      expect(seen.has("cancelled")).toBe(true);
+    },
+    90_000,
+  );
+
   needs("userns")("two places of the queue, or all there are; stderr goes where it is wanted", async () => {
     const sandbox = await openSandbox({ profile: "judge", concurrency: 1 });
     const taken: string[] = [];

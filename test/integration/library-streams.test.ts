@@ -61,7 +61,7 @@ describe("a taker of output", () => {
       expect(taken).toBeLessThan(mebibyte);
       expect(process.memoryUsage.rss() - before).toBeLessThan(50 * mebibyte);
       const [launcher] = ownLaunchers();
-      expect(residentBytes(launcher as number)).toBeLessThan(8 * mebibyte);
+      expect(residentBytes(launcher as number)).toBeLessThan(32 * mebibyte);
       goOn();
       const { report, stdout } = await running;
       expect(report).toMatchObject({ verdict: "ok", output: { stdoutBytes: 200 * mebibyte, truncated: false } });
