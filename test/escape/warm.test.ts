@@ -82,7 +82,7 @@ describe("spare sandboxes", () => {
   });
 
   needs("userns")("wait with nothing of the caller's: no variable, no argument", async () => {
-    const sandbox = await openSandbox({ warm: 1, env: { SECRET: "of the sandbox" } });
+    await openSandbox({ warm: 1, env: { SECRET: "of the sandbox" } });
     await until(() => ownLaunchers().length === 1, { what: "the spare" });
     const [launcher] = ownLaunchers();
     expect(readFileSync(`/proc/${launcher}/environ`, "utf8")).toBe("");
