@@ -6,6 +6,9 @@
  * (the program, with all limits). v1: <parent>/<run> in each hierarchy, for the program only. The program task is attached
  * while it waits at the gate, by the process id that the kernel reported.
  */
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+
 #include "run.h"
 #include "sys.h"
 #include "util.h"
@@ -90,7 +93,7 @@ static const char *controllers(const struct run *run, uint32_t i)
 	return plan_text(&run->plan.sandbox_part, hierarchy(run, i)->controllers);
 }
 
-static int fail(struct run *run, uint32_t index, int error, const char *name)
+static int fail_at(struct run *run, uint32_t step, uint32_t index, int error, const char *name)
 {
 	const char *parent = plan_text(&run->plan.sandbox_part, hierarchy(run, index)->parent);
 	char path[256];
@@ -101,7 +104,12 @@ static int fail(struct run *run, uint32_t index, int error, const char *name)
 	text_add(&text, plan_text(&run->plan.sandbox_part, run->plan.sandbox->run_id));
 	text_add(&text, "/");
 	text_add(&text, name);
-	return run_fail(run, STAGE_PARENT, STEP_MAKE_CGROUP, index, error, path);
+	return run_fail(run, STAGE_PARENT, step, index, error, path);
+}
+
+static int fail(struct run *run, uint32_t index, int error, const char *name)
+{
+	return fail_at(run, STEP_MAKE_CGROUP, index, error, name);
 }
 
 static int make_directory(int parent, const char *name, bool *ret_made)
@@ -231,6 +239,28 @@ int cgroups_attach(struct run *run, pid_t pid)
 		r = write_file(run->cgroups[i].exec, "cgroup.procs", line);
 		if (r < 0)
 			return run_fail(run, STAGE_PARENT, STEP_ATTACH_CGROUP, i, r, "cgroup.procs");
+	}
+	return 0;
+}
+
+/*
+ * Whoever removes a cgroup has moved its processes out before, and one that cannot be written takes no kill and cannot be removed: either
+ * way the limits are not what the report would say. Neither makes a noise that could be waited for.
+ */
+int cgroups_check(struct run *run)
+{
+	struct statfs status;
+
+	for (uint32_t i = 0; i < hierarchies(run); i++) {
+		const char *name = hierarchy(run, i)->version == 2 ? "exec-1/cgroup.procs" : "cgroup.procs";
+		int dir = run->cgroups[i].exec, r = 0;
+
+		if (faccessat(dir, "cgroup.procs", F_OK, 0) < 0 || fstatfs(dir, &status) < 0)
+			r = -errno;
+		else if (status.f_flags & ST_RDONLY)
+			r = -EROFS;
+		if (r < 0)
+			return fail_at(run, STEP_SUPERVISE, i, r, name);
 	}
 	return 0;
 }

@@ -173,6 +173,8 @@ static uint32_t classify(uint32_t evidence, bool failed)
 
 static void fill(struct run *run, struct wire_run_record *record)
 {
+	if (ran(run))
+		(void)cgroups_check(run);
 	read_status(run, record);
 	read_cpu(run, record);
 	read_memory(run, record);

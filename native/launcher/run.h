@@ -218,6 +218,8 @@ int cgroups_make(struct run *run);
 /* Writes the limits of the exec part; cgroups_make does it, too. */
 int cgroups_limit(struct run *run);
 int cgroups_attach(struct run *run, pid_t pid);
+/* Fails the run when its cgroups are not what they were. */
+int cgroups_check(struct run *run);
 int cgroups_init_fd(const struct run *run);
 /* The kind of cgroup that counts the run's CPU time, limited or not; MECHANISM_NONE where there is none. */
 enum mechanism cgroups_cpu_by(const struct run *run);

@@ -14,7 +14,7 @@
 #include "util.h"
 
 #define SAMPLE_NS	      (5 * NS_PER_MS)  /* memory without a cgroup */
-#define COUNTER_NS	      (50 * NS_PER_MS) /* OOM counter of a v1 cgroup; the tree beside a perf clock */
+#define COUNTER_NS	      (50 * NS_PER_MS) /* a cgroup, and the OOM counter of v1; the tree beside a perf clock */
 #define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
 #define DRAIN_AFTER_KILL_NS   (5 * NS_PER_S) /* without any progress */
 #define EVIDENCE_KILLED \
@@ -153,8 +153,12 @@ static void check_sample(struct run *run, uint64_t now)
 	struct sample sample;
 
 	run->next_sample_ns = 0;
-	if (asked(run, LIMIT_MEMORY, MECHANISM_CGROUP1)) {
+	if (run->plan.sandbox->cgroups.count) {
 		run->next_sample_ns = now + COUNTER_NS;
+		if (cgroups_check(run) < 0)
+			return;
+	}
+	if (asked(run, LIMIT_MEMORY, MECHANISM_CGROUP1)) {
 		run->oom_kills = cgroups_oom_kills(run);
 		if (run->oom_kills != NOT_MEASURED && run->oom_kills > 0)
 			run_end(run, EVIDENCE_OOM_KILL);

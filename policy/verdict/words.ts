@@ -126,6 +126,8 @@ function stepSubject({ errorStep, errorIndex, errorText }: RunRecord, { sandbox,
       return sandbox.landlock[errorIndex] === undefined ? "" : `Landlock rule for ${shown(sandbox.landlock[errorIndex].path)}`;
     case "rlimits":
       return exec.rlimits[errorIndex] === undefined ? "" : `resource limit number ${exec.rlimits[errorIndex].resource}`;
+    case "supervise":
+      return errorText.startsWith("/") ? "the run's cgroup was removed or can no longer be written" : "";
     case "deliver":
       return `writing the program's ${errorText} to where it was to go`;
     case "filesIn":

@@ -46,6 +46,11 @@ export class Driver {
     });
   }
 
+  /** Of the process that uses the library. */
+  get pid(): Promise<number> {
+    return this.#handle.pid;
+  }
+
   async run(options: RunOptions): Promise<Outcome> {
     const id = this.#next++;
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
