@@ -24,7 +24,8 @@ import {
 } from "./causes.ts";
 import { surveyCgroups } from "./cgroup-delegation.ts";
 import { cgroupRemedy } from "./cgroup-remedies.ts";
-import { userNameOf } from "./facts.ts";
+import type { Config } from "./config.ts";
+import { folderUid, userNameOf } from "./facts.ts";
 
 /** Where something failed: a step of the launcher (or the one that a probe stands for), the error, and what it was about. */
 export interface Symptom {
@@ -80,9 +81,26 @@ const remedies: readonly Remedy[] = [
 
 /** What the cgroup of this session lacks, as doctor would say it. */
 function cgroupCause(context: CauseContext): CheckedCause | null {
-  const { refusals } = surveyCgroups({ files: context.files, uid: context.uid, pid: process.pid });
+  const { refusals } = surveyCgroups({ files: context.files, uid: folderUid(context.files, context.uid), pid: process.pid });
   const [first] = refusals;
   return first === undefined ? null : cgroupRemedy(first, refusals, context);
+}
+
+/** How a run would get cgroups with these controllers, or null where none of the known causes holds. */
+export function remedyForControllers(
+  controllers: readonly string[],
+  {
+    config,
+    context = causeContext(userNameOf(process.getuid?.() ?? 0)),
+  }: { readonly config: Config["cgroup"]; readonly context?: CauseContext },
+): string | null {
+  if (config?.use === "none") return 'take "use": "none" out of the cgroup settings in the configuration of belljar';
+  const { files, uid } = context;
+  // Version 2 counts CPU time without a controller, but in a cgroup all the same.
+  const wanted = [...new Set([...controllers.filter((name) => name !== "cpuacct"), "memory", "pids"])];
+  const { refusals } = surveyCgroups({ files, uid: folderUid(files, uid), pid: process.pid, config, wanted });
+  const refusal = refusals.find((one) => one.controllers.some((name) => controllers.includes(name)));
+  return refusal === undefined ? null : hintText(cgroupRemedy(refusal, refusals, context));
 }
 
 /** The checked cause of a failure and what removes it, or null when none of the known causes holds here. */

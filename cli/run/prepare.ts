@@ -8,6 +8,7 @@ import type { Scope } from "../host/systemd-scope.ts";
 import { maxCaptureBytes } from "./capture.ts";
 import { checkVolumeSource } from "./files.ts";
 import type { Override, ProgramInput, RunInput, SandboxInput } from "./input.ts";
+import { withLimitRemedy } from "./limit-remedy.ts";
 import { type KnownProfile, resolveOnce } from "./profile-cache.ts";
 import { loadProfile } from "./profiles.ts";
 import { type Wish, wishOf, withImage } from "./request.ts";
@@ -125,7 +126,7 @@ async function planOn(
     };
   } catch (error) {
     await release();
-    throw error;
+    throw await withLimitRemedy(error, asked, root.config);
   }
 }
 

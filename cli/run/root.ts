@@ -25,6 +25,7 @@ export interface RootContext {
 export interface Root {
   /** Facts of the host for a policy that differs from the sandbox's in its limits only. */
   factsFor(policy: ResolvedPolicy): HostFacts;
+  readonly config: Config;
   readonly filters: Filters;
   readonly layered: LayeredRoot | null;
   /** A folder for one run, which removes it; null where the writable places are in memory. */
@@ -74,6 +75,7 @@ export async function openRoot(
     }
     return {
       factsFor,
+      config,
       filters,
       layered,
       takeScratch: async () => {

@@ -11,6 +11,7 @@ import { compileSandbox } from "./sandbox.ts";
 import type { CompileWarning, HostFacts, LaunchPlan, RunRequest } from "./types.ts";
 
 export { scopeUnit } from "./cgroup.ts";
+export { controllersOfRequired } from "./limits.ts";
 export { writableVolumes } from "./mounts.ts";
 export { workPath } from "./paths.ts";
 

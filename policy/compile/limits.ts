@@ -69,12 +69,7 @@ export function checkRequired({ policy, facts, cgroups }: LimitInput, mechanisms
     throw new BelljarError(
       "limit-unenforceable",
       `compiling the plan: limits.${name}: required, but ${whyNot(name, { policy, facts, cgroups })}`,
-      {
-        hint:
-          controllerOf[name] === undefined
-            ? `take '${name}' out of limits.required`
-            : "'belljar doctor' tells how to get a cgroup on this host",
-      },
+      { hint: hintFor(name, { policy, facts, cgroups }) },
     );
   }
 }
@@ -86,6 +81,23 @@ const controllerOf: Readonly<Partial<Record<LimitName, string>>> = {
   processes: "pids",
   cpus: "cpu",
 };
+
+/** Replaced by what the host lacks where that can be checked: see controllersOfRequired. */
+function hintFor(name: LimitName, { policy, facts, cgroups }: LimitInput): string {
+  if (controllerOf[name] === undefined) return `take '${name}' out of limits.required`;
+  if (facts.cgroup.kind === "cgroup1" && cgroups.version === null && policy.user.mode === "subordinate")
+    return `set user.mode to "single", or take '${name}' out of limits.required`;
+  if (cgroups.version === 1 && name === "cpuset") return "take 'cpuset' out of limits.required, or use a host with cgroup version 2";
+  return askDoctor;
+}
+
+const askDoctor = "'belljar doctor' tells how to get a cgroup on this host";
+
+/** Controllers that a refused run would have needed, where the remedy is to get them; null for a refusal of another kind. */
+export function controllersOfRequired(error: unknown, { required }: ResolvedPolicy): readonly string[] | null {
+  if (!(error instanceof BelljarError) || error.code !== "limit-unenforceable" || error.hint !== askDoctor) return null;
+  return required.flatMap((name) => controllerOf[name] ?? []);
+}
 
 function whyNot(name: LimitName, { policy, facts, cgroups }: LimitInput): string {
   const controller = controllerOf[name];

@@ -1,0 +1,165 @@
+// A limit that a profile requires and the host cannot hold: exit status 125, with the limit, what is missing, and what to do about it. And what
+// becomes of limits where only some controllers are there.
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import type { LimitName } from "../../policy/profile/types.ts";
+import { needs } from "../helpers/abilities.ts";
+import { attackProgram } from "../helpers/attack.ts";
+import { type BelljarResult, belljarCommand, startBelljar } from "../helpers/belljar.ts";
+import { tempDir } from "../helpers/places.ts";
+import { chosenMechanisms, configHome, ways } from "./mechanisms.ts";
+
+const values: Readonly<Record<LimitName, string>> = {
+  ...{ cpuTime: "10s", wallTime: "20s", memory: "64M", processes: "64", output: "1M", disk: "8M", inodes: "100" },
+  ...{ openFiles: "64", fileSize: "1M", stack: "8M", cpus: "1", cpuset: "0", lockedMemory: "0", core: "0", addressSpace: "4G" },
+};
+const requiring = (...names: readonly LimitName[]): readonly string[] => [
+  ...names.flatMap((name) => ["--set", `limits.${name}=${values[name]}`]),
+  ...["--set", `limits.required=${JSON.stringify(names)}`],
+];
+
+type Answer = "holds" | { readonly reason: RegExp; readonly hint: RegExp };
+const takeOut = (name: LimitName): RegExp => new RegExp(`hint: take '${name}' out of limits\\.required`);
+const eachProcess = (name: LimitName): Answer => ({ reason: /the kernel enforces it for each process/, hint: takeOut(name) });
+const supervised = (name: LimitName): Answer => ({ reason: /only the supervisor enforces it/, hint: takeOut(name) });
+const noCgroup: Answer = {
+  reason: /no cgroup can be made here \(the configuration turns cgroups off\)/,
+  hint: /hint: take "use": "none" out of the cgroup settings/,
+};
+
+const everywhere: Readonly<Partial<Record<LimitName, Answer>>> = {
+  wallTime: supervised("wallTime"),
+  output: supervised("output"),
+  disk: "holds",
+  inodes: "holds",
+  openFiles: eachProcess("openFiles"),
+  fileSize: eachProcess("fileSize"),
+  stack: eachProcess("stack"),
+  lockedMemory: eachProcess("lockedMemory"),
+  core: eachProcess("core"),
+  addressSpace: eachProcess("addressSpace"),
+};
+const withoutCgroups: Readonly<Partial<Record<LimitName, Answer>>> = {
+  ...everywhere,
+  ...{ cpuTime: noCgroup, memory: noCgroup, cpus: noCgroup, cpuset: noCgroup, processes: "holds" },
+};
+
+function assertAnswer({ code, stderr }: BelljarResult, name: LimitName, answer: Answer): void {
+  expect(code, stderr).toBe(answer === "holds" ? 0 : 125);
+  if (answer === "holds") return;
+  expect(stderr).toMatch(new RegExp(`^belljar: compiling the plan: limits\\.${name}: required, but `));
+  expect(stderr).toMatch(answer.reason);
+  expect(stderr).toMatch(answer.hint);
+}
+
+const start = (home: string, args: readonly string[], program: readonly string[] = belljarCommand): Promise<BelljarResult> =>
+  startBelljar(["run", ...args], { env: { XDG_CONFIG_HOME: home }, program, deadlineMs: 60_000 }).result;
+const eightMiB = ["--memory", "8M", "-v", `${attackProgram("limits")}:/program`, "--", "/program", "heap", "24"];
+
+describe("without a cgroup", () => {
+  test.runIf(chosenMechanisms().includes("none")).each(Object.entries(withoutCgroups) as [LimitName, Answer][])(
+    "limits.required: %s",
+    async (name, answer) => assertAnswer(await start(configHome("none"), [...requiring(name), "--", "true"]), name, answer),
+  );
+});
+
+describe("cgroup v1", () => {
+  const chosen = chosenMechanisms().includes("cgroup1") ? needs("userns", ...ways.cgroup1.needs) : test.skip;
+  chosen("all that it holds, at once; cpuset needs version 2", async () => {
+    const held = await start(configHome("cgroup1"), [...requiring("memory", "processes", "cpuTime", "cpus"), "--", "true"]);
+    assertAnswer(held, "memory", "holds");
+    const refused = await start(configHome("cgroup1"), [...requiring("cpuset"), "--", "true"]);
+    assertAnswer(refused, "cpuset", { reason: /only a version 2 cgroup can enforce it/, hint: takeOut("cpuset") });
+  });
+});
+
+/** The cgroup file systems read-only, as many containers have them. */
+const readOnly = (): readonly string[] => {
+  const script = `for m in $(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts); do mount -o remount,bind,ro "$m" || exit 3; done; exec "$@"`;
+  return ["unshare", "-Urm", "sh", "-c", script, "sh", ...belljarCommand];
+};
+
+for (const mechanism of ["cgroup1", "cgroup2"] as const)
+  describe(`${mechanism}, mounted read-only`, () => {
+    const chosen = chosenMechanisms().includes(mechanism) ? needs("userns", ...ways[mechanism].needs) : test.skip;
+    chosen("refused where it is required, else supervised", async () => {
+      const home = configHome(mechanism);
+      assertAnswer(await start(home, [...requiring("memory"), "--", "true"], readOnly()), "memory", {
+        reason: /no cgroup can be made here \(cgroup v[12]: '\/.*' the cgroup file system is mounted read-only/,
+        hint: /hint: .*start the container with a writable \/sys\/fs\/cgroup/,
+      });
+      const { report } = await start(home, eightMiB, readOnly());
+      expect(report, JSON.stringify(report)).toMatchObject({
+        verdict: "memory-limit",
+        enforcement: { memory: "supervisor", processes: "rlimit" },
+      });
+    });
+  });
+
+/**
+ * A cgroup with these controllers alone, and a configuration that lets runs use no other. `stay`: belljar is started by a shell that stays in
+ * that very cgroup; otherwise it stands in a leaf of it.
+ */
+function partOf(controllers: readonly string[], { stay = false } = {}): { readonly home: string; readonly program: readonly string[] } {
+  const own = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? "";
+  const delegated = dirname(join("/sys/fs/cgroup", own));
+  const top = join(delegated, `belljar-part-${process.pid}-${Math.random().toString(36).slice(2)}`);
+  const parent = join(top, "part");
+  const session = stay ? parent : join(parent, "session");
+  mkdirSync(top);
+  for (const name of controllers) for (const dir of [delegated, top]) writeFileSync(join(dir, "cgroup.subtree_control"), `+${name}`);
+  mkdirSync(session, { recursive: true });
+  onTestFinished(() => {
+    for (const dir of new Set([session, parent, top])) rmdirSync(dir);
+  });
+  const home = tempDir("config");
+  mkdirSync(join(home, "belljar"), { mode: 0o700 });
+  writeFileSync(join(home, "belljar/config.json"), JSON.stringify({ cgroup: { use: "cgroup2", parent } }), { mode: 0o600 });
+  const script = `echo $$ >"$0/cgroup.procs" && ${stay ? '"$@"; exit $?' : 'exec "$@"'}`;
+  return { home, program: ["sh", "-c", script, session, ...belljarCommand] };
+}
+
+describe("cgroup v2 with only some controllers", () => {
+  const chosen = chosenMechanisms().includes("cgroup2") ? needs("userns", ...ways.cgroup2.needs) : test.skip;
+
+  chosen("memory alone", async () => {
+    const { home, program } = partOf(["memory"]);
+    const { report } = await start(home, [...requiring("memory", "processes"), ...eightMiB], program);
+    expect(report, JSON.stringify(report)).toMatchObject({
+      verdict: "memory-limit",
+      memory: { oomKills: expect.any(Number) },
+      enforcement: { memory: "cgroup2", processes: "rlimit", cpuTime: "cgroup2" },
+    });
+    assertAnswer(await start(home, [...requiring("cpus"), "--", "true"], program), "cpus", {
+      reason: /no cgroup with the controller 'cpu' can be made here/,
+      hint: /hint: '\/.*\/part' was not given cpu from above: as root: for d in .*cgroup\.subtree_control/,
+    });
+  });
+
+  chosen("processes alone", async () => {
+    const { home, program } = partOf(["pids"]);
+    const { report } = await start(home, eightMiB, program);
+    expect(report, JSON.stringify(report)).toMatchObject({
+      verdict: "memory-limit",
+      enforcement: { memory: "supervisor", processes: "cgroup2", cpuTime: "cgroup2" },
+    });
+    assertAnswer(await start(home, [...requiring("memory"), "--", "true"], program), "memory", {
+      reason: /no cgroup with the controller 'memory' can be made here/,
+      hint: /hint: '\/.*\/part' was not given memory from above/,
+    });
+  });
+
+  chosen("in a cgroup that holds the shell too, nothing can be enabled", async () => {
+    const { home, program } = partOf(["memory", "pids"], { stay: true });
+    assertAnswer(await start(home, [...requiring("memory"), "--", "true"], program), "memory", {
+      reason: /no cgroup with the controller 'memory' can be made here/,
+      hint: /hint: '\/.*\/part' holds processes, so memory, pids cannot be enabled .*: start belljar in a cgroup of its own beneath/,
+    });
+    const { report } = await start(home, eightMiB, program);
+    expect(report, JSON.stringify(report)).toMatchObject({
+      verdict: "memory-limit",
+      enforcement: { memory: "supervisor", cpuTime: "cgroup2" },
+    });
+  });
+});
