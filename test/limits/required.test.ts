@@ -133,7 +133,7 @@ describe("cgroup v2 with only some controllers", () => {
     });
     assertAnswer(await start(home, [...requiring("cpus"), "--", "true"], program), "cpus", {
       reason: /no cgroup with the controller 'cpu' can be made here/,
-      hint: /hint: '\/.*\/part' was not given cpu from above: as root: for d in .*cgroup\.subtree_control/,
+      hint: /hint: '\/.*\/part' was not given cpu, pids from above: as root: for d in .*cgroup\.subtree_control/,
     });
   });
 
