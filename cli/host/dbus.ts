@@ -215,26 +215,31 @@ export interface Conversation {
   /** As the other side sees this process. */
   readonly uid: number;
   readonly call: DbusCall;
-  readonly timeoutMs: number;
+  /** After which the other side is given up. */
+  readonly silenceMs: number;
+  readonly signal?: AbortSignal | undefined;
 }
 
 export const callSerial = 1;
 
 /**
  * Connects, calls once, and hands every message that comes to `onMessage` until that returns true. Throws what `onMessage` throws, and Error for
- * a socket that cannot be reached, refuses, says something else than D-Bus, closes too early or keeps silent for too long.
+ * a socket that cannot be reached, refuses, says something else than D-Bus, closes too early or keeps silent for too long, or when `signal` says so.
  */
 export function converse(
-  { socket: path, uid, call, timeoutMs }: Conversation,
+  { socket: path, uid, call, silenceMs, signal }: Conversation,
   onMessage: (message: DbusMessage) => boolean,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let pending = Buffer.alloc(0);
     let authenticated = false;
-    const timer = setTimeout(() => end(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
+    const timer = setTimeout(() => end(new Error(`says nothing for ${silenceMs / 1000} s`)), silenceMs);
+    const giveUp = () => end(new Error("nobody waits for it any more"));
+    signal?.addEventListener("abort", giveUp);
     const end = (error: Error | null) => {
       clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
       socket.destroy();
       if (error === null) resolve();
       else reject(error);
@@ -257,6 +262,7 @@ export function converse(
     };
     socket.on("data", (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk]);
+      timer.refresh();
       try {
         take();
       } catch (error) {

@@ -15,8 +15,8 @@ export interface Scope {
   readonly path: string;
 }
 
-/** A manager that starts a whole session meanwhile takes its time; one that says nothing for so long is stuck. */
-const timeoutMs = 10_000;
+/** A manager that has much to do tells what it has done of that; one that says nothing at all for so long is stuck. */
+const silenceMs = 10_000;
 const properties = (pid: number) =>
   ({
     Description: { type: "s", value: "belljar: one run" },
@@ -55,10 +55,10 @@ function directoryOf(pid: number): string | null {
 
 /**
  * Asks the user's manager of systemd for the scope with this process in it, and puts the process into a leaf of that, so that controllers can
- * be enabled for others. A process cannot move there by itself: the common ancestor of a session and its user's manager is root's.
+ * be enabled for others; `signal` ends the wait when nobody needs it any more. A process cannot move there by itself: the common ancestor of a session and its user's manager is root's.
  * Throws BelljarError `limit-unenforceable`.
  */
-export async function enterScope(scope: Scope, pid: number): Promise<void> {
+export async function enterScope(scope: Scope, pid: number, signal?: AbortSignal): Promise<void> {
   const files = hostFiles();
   const uid = folderUid(files, process.getuid?.() ?? 0);
   const manager = findUserManager(files, { mounts: parseMountInfo(files.text("/proc/self/mountinfo") ?? ""), uid });
@@ -71,7 +71,7 @@ export async function enterScope(scope: Scope, pid: number): Promise<void> {
     body: encodeUnit(scope.unit, "fail", properties(pid)),
   };
   try {
-    await converse({ socket: manager.socket, uid, call, timeoutMs }, untilStarted(scope.unit));
+    await converse({ socket: manager.socket, uid, call, silenceMs, signal }, untilStarted(scope.unit));
     const found = directoryOf(pid);
     if (found !== scope.path) throw new Error(`process ${pid} is in '${found ?? ""}', not in '${scope.path}'`);
     mkdirSync(`${scope.path}/${callerCgroup}`);

@@ -85,8 +85,10 @@ async function enter(
   { pid, control, outcome }: { readonly pid: number; readonly control: Socket; readonly outcome: Promise<LaunchOutcome> },
 ): Promise<void> {
   const { enterScope } = await import("../host/systemd-scope.ts");
+  const died = new AbortController();
+  void outcome.then(() => died.abort());
   try {
-    await enterScope(scope, pid);
+    await enterScope(scope, pid, died.signal);
   } catch (error) {
     control.destroy();
     const { signal } = await outcome;

@@ -2,6 +2,7 @@
 import { c, cpu, dies, type Expected, exits, type Group, type Limits, memory, ok, type Program, shell, wall } from "./kinds.ts";
 import { languages } from "./languages.ts";
 import type { Mechanism } from "./mechanisms.ts";
+import { judge } from "./programs-judge.ts";
 
 const signals: readonly (readonly [number, string])[] = [
   [1, "SIGHUP"],
@@ -237,6 +238,7 @@ export const groups: readonly Group[] = [
   outputPrograms,
   diskPrograms,
   tiny,
+  judge,
   languages,
 ];
 

@@ -102,8 +102,8 @@ async function serve(talk: (socket: Socket) => void): Promise<string> {
   return path;
 }
 
-const ask = (socket: string, until: (message: DbusMessage) => boolean, timeoutMs = 5000) =>
-  converse({ socket, uid: 7, call, timeoutMs }, until);
+const ask = (socket: string, until: (message: DbusMessage) => boolean, silenceMs = 5000) =>
+  converse({ socket, uid: 7, call, silenceMs }, until);
 
 describe("converse", () => {
   test("authenticates, calls, and hears signals of others, in whatever pieces they come", async () => {
@@ -132,7 +132,7 @@ describe("converse", () => {
     ["refuses", (peer: Socket) => peer.write("REJECTED EXTERNAL\r\n"), "refuses this user"],
     ["closes", (peer: Socket) => peer.end("OK 1\r\n"), "closes the connection without an answer"],
     ["talks otherwise", (peer: Socket) => peer.write("OK 1\r\nHTTP/1.1 400 Bad Request\r\n\r\n"), "another protocol"],
-    ["keeps silent", () => undefined, "no answer within 0.2 s"],
+    ["keeps silent", () => undefined, "says nothing for 0.2 s"],
   ])("a server that %s", async (_name, talk, reason) => {
     await expect(ask(await serve(talk), () => false, 200)).rejects.toThrow(reason);
   });
@@ -144,6 +144,23 @@ describe("converse", () => {
         throw new Error("no");
       }),
     ).rejects.toThrow("no");
+  });
+
+  test("one that talks of other things is waited for; an abort ends that", async () => {
+    const aborting = new AbortController();
+    let told = 0;
+    const socket = await serve((peer) => {
+      peer.write("OK 1\r\n");
+      const timer = setInterval(() => peer.write(removed("other")), 50);
+      peer.on("close", () => clearInterval(timer));
+    });
+    const asked = converse({ socket, uid: 7, call, silenceMs: 250, signal: aborting.signal }, () => {
+      told += 1;
+      if (told === 10) aborting.abort();
+      return false;
+    });
+    await expect(asked).rejects.toThrow("nobody waits for it any more");
+    expect(told).toBe(10);
   });
 
   test("nobody listens", async () => {
