@@ -10,16 +10,22 @@ import { chosenMechanisms, configHome, ways } from "./mechanisms.ts";
 
 const uid = process.getuid?.() ?? -1;
 const manager = `/sys/fs/cgroup/user.slice/user-${uid}.slice/user@${uid}.service`;
-/** Scopes of runs, as directories; a unit without processes has none. */
-const scopes = (): readonly string[] => readdirSync(join(manager, "app.slice")).filter((name) => name.startsWith("belljar-run-"));
-function units(): string {
-  const { status, stdout, stderr } = spawnSync("systemctl", ["--user", "list-units", "--all", "--no-legend", "--plain", "belljar-run-*"], {
-    encoding: "utf8",
-    env: { PATH: process.env["PATH"], XDG_RUNTIME_DIR: `/run/user/${uid}` },
-  });
+/** Scopes of a command's runs, as directories; a unit without processes has none. */
+const scopes = (pid: number): readonly string[] =>
+  readdirSync(join(manager, "app.slice")).filter((name) => name.startsWith(`belljar-run-${pid}-`));
+function units(pid: number): string {
+  const { status, stdout, stderr } = spawnSync(
+    "systemctl",
+    ["--user", "list-units", "--all", "--no-legend", "--plain", `belljar-run-${pid}-*`],
+    {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], XDG_RUNTIME_DIR: `/run/user/${uid}` },
+    },
+  );
   expect(status, stderr).toBe(0);
   return stdout;
 }
+const gone = (pid: number) => until(() => scopes(pid).length === 0 && units(pid) === "", { what: "the scopes to go", timeoutMs: 30_000 });
 const waiting = ["run", "--", "sh", "-c", "echo started; read line"];
 
 describe("scope", () => {
@@ -30,10 +36,11 @@ describe("scope", () => {
       startBelljar(waiting, { env: { XDG_CONFIG_HOME: configHome("scope") }, stdin: null, deadlineMs: 90_000 }),
     );
     for (const run of runs) await until(() => run.output().includes("started"), { what: "the program to start", timeoutMs: 60_000 });
-    expect(scopes()).toHaveLength(2);
+    const pids = await Promise.all(runs.map((run) => run.pid));
+    for (const pid of pids) expect(scopes(pid)).toHaveLength(1);
     for (const run of runs) run.stdin.end("\n");
     for (const run of runs) expect((await run.result).report).toMatchObject({ verdict: "ok", enforcement: { memory: "cgroup2" } });
-    await until(() => scopes().length === 0 && units() === "", { what: "the scopes to go", timeoutMs: 20_000 });
+    for (const pid of pids) await gone(pid);
   });
 
   test("within a scope that lives longer, runs do without", async () => {
@@ -46,7 +53,7 @@ describe("scope", () => {
       assertClean: false, // the runtime folder is the manager's
     });
     await until(() => run.output().includes("started"), { what: "the program to start", timeoutMs: 60_000 });
-    expect(units()).toBe("");
+    expect(units(await run.pid)).toBe("");
     run.stdin.end("\n");
     expect((await run.result).report).toMatchObject({ verdict: "ok", enforcement: { memory: "cgroup2", processes: "cgroup2" } });
   });
@@ -56,6 +63,7 @@ describe("scope", () => {
     const stopped = pids.filter((pid) => readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "systemd");
     expect(stopped).toHaveLength(1);
     for (const pid of stopped) process.kill(pid, "SIGSTOP");
+    const run = startBelljar(["run", "--", "true"], { env: { XDG_CONFIG_HOME: configHome("scope") }, deadlineMs: 60_000 });
     try {
       const { code, stderr } = await startBelljar(["run", "--", "true"], {
         env: { XDG_CONFIG_HOME: configHome("scope") },
@@ -68,17 +76,18 @@ describe("scope", () => {
     } finally {
       for (const pid of stopped) process.kill(pid, "SIGCONT");
     }
-    await until(() => scopes().length === 0 && units() === "", { what: "the scope that nobody waits for to go", timeoutMs: 20_000 });
+    await gone(await run.pid);
   });
 
   test("doctor tries one and tells", async () => {
-    const { code, stdout, stderr } = await startBelljar(["doctor", "--json"], { env: { XDG_CONFIG_HOME: configHome("scope") } }).result;
+    const doctor = startBelljar(["doctor", "--json"], { env: { XDG_CONFIG_HOME: configHome("scope") } });
+    const { code, stdout, stderr } = await doctor.result;
     expect(code, stderr).toBe(0);
     const { cgroup, checks, limits } = JSON.parse(stdout);
     expect(cgroup).toMatchObject({ kind: "cgroup2", parent: join(manager, "app.slice"), scope: true });
     expect(checks).toContainEqual(expect.objectContaining({ group: "cgroups", name: "cgroup v2", status: "ok" }));
     expect(checks).not.toContainEqual(expect.objectContaining({ detail: expect.stringContaining("a run would fail") }));
     expect(limits).toMatchObject({ memory: "cgroup2", processes: "cgroup2", cpuTime: "cgroup2" });
-    await until(() => scopes().length === 0, { what: "doctor's scope to go", timeoutMs: 20_000 });
+    await gone(await doctor.pid);
   });
 });
