@@ -40,6 +40,8 @@ export function benchPlan(rootfs: string, cgroup: CgroupFacts["kind"]): BenchPla
   const facts = probeHostFacts({ policy, config: loadConfig() });
   const wanted: CgroupFacts = cgroup === "none" ? { kind: "none", reason: "left out by the benchmark" } : facts.cgroup;
   if (wanted.kind !== cgroup) return null;
+  // The plan is carried out many times, and by the launcher alone: nobody asks the user's manager of systemd for a scope.
+  if (wanted.kind === "cgroup2" && wanted.scope === true) return null;
   const filter = { arch: facts.arch, seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
   const { plan, enforcement } = compilePlan({
     policy,
