@@ -87,7 +87,6 @@ function hintFor(name: LimitName, { policy, facts, cgroups }: LimitInput): strin
   if (controllerOf[name] === undefined) return `take '${name}' out of limits.required`;
   if (facts.cgroup.kind === "cgroup1" && cgroups.version === null && policy.user.mode === "subordinate")
     return `set user.mode to "single", or take '${name}' out of limits.required`;
-  if (cgroups.version === 1 && name === "cpuset") return "take 'cpuset' out of limits.required, or use a host with cgroup version 2";
   return askDoctor;
 }
 
