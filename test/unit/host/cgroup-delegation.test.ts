@@ -35,6 +35,18 @@ describe("surveyCgroups", () => {
     });
   });
 
+  test("hybrid: v2 wins where it has the memory controller, whatever v1 has besides", () => {
+    const { files } = fakeHost({
+      ...hybrid,
+      "/sys/fs/cgroup/unified/cgroup.controllers": "memory cpu",
+      "/sys/fs/cgroup/unified/cgroup.subtree_control": "memory",
+    });
+    expect(surveyCgroups({ files, uid: 7, pid: 1, wanted: ["memory", "pids"] })).toMatchObject({
+      facts: { kind: "cgroup2", parent: "/sys/fs/cgroup/unified", controllers: ["memory"] },
+      refusals: [{ version: 2, controllers: ["pids"], remedy: "cgroup2-controllers" }],
+    });
+  });
+
   test("the reason for none is about memory, and in a hybrid layout about v1 only", () => {
     const { files } = fakeHost(hybrid);
     const seen = readOnlyFor(files, () => "EACCES");
@@ -59,6 +71,55 @@ describe("surveyCgroups", () => {
       kind: "none",
       reason: expect.stringContaining("none is mounted here"),
     });
+  });
+});
+
+describe("in a container with a cgroup namespace", () => {
+  const mount = "/sys/fs/cgroup";
+  const container = (procs: string) => ({
+    "/proc/self/mountinfo": `30 24 0:26 / ${mount} rw - cgroup2 cgroup2 rw,nsdelegate\n`,
+    "/proc/self/cgroup": "0::/\n",
+    [`${mount}/cgroup.controllers`]: "cpu memory pids",
+    [`${mount}/cgroup.subtree_control`]: "",
+    [`${mount}/cgroup.procs`]: procs,
+    [`${mount}/cgroup.type`]: "domain", // which the root of the whole hierarchy has not
+  });
+  const survey = (tree: Record<string, string>, refusal: string | null = null) => {
+    const files = readOnlyFor(fakeHost(tree).files, () => refusal);
+    return surveyCgroups({ files, uid: 7, pid: 1, wanted: ["memory", "pids"] });
+  };
+
+  test("its first process, alone and with a subtree of its own, makes room", () => {
+    expect(survey(container("1\n"))).toMatchObject({
+      facts: { kind: "cgroup2", parent: mount, controllers: ["memory", "pids"] },
+      place: { moveSelf: true, toEnable: ["memory", "pids"] },
+    });
+  });
+
+  test("started by a shell that stays: no controllers, and why", () => {
+    expect(survey(container("1\n8\n"))).toMatchObject({
+      facts: { kind: "cgroup2", controllers: [] },
+      refusals: [{ controllers: ["memory", "pids"], remedy: "cgroup2-processes" }],
+    });
+  });
+
+  test.each([
+    ["EROFS", "cgroup-read-only"],
+    ["EACCES", "cgroup2-delegation"],
+  ] as const)("where writing gives %s: none", (refusal, remedy) => {
+    expect(survey(container("1\n"), refusal)).toMatchObject({ facts: { kind: "none" }, refusals: [{ remedy }] });
+  });
+
+  test("a manager of the host's that is seen through a mounted runtime folder only is none of ours", () => {
+    const part = container("1\n8\n");
+    const tree = { ...part, "/run/user/7/systemd/private": "" };
+    expect(survey(tree).facts).not.toHaveProperty("scope");
+    const elsewhere = {
+      ...tree,
+      "/proc/self/mountinfo": `30 24 0:26 /machine/x ${mount} rw - cgroup2 cgroup2 rw\n`,
+      "/proc/self/cgroup": "0::/machine/x\n",
+    };
+    expect(survey(elsewhere).facts).toMatchObject({ kind: "cgroup2", parent: mount, controllers: [] });
   });
 });
 
