@@ -1,8 +1,9 @@
 /** The table: what each program does, under which limits, and the one right verdict. Data only; how it is run: suite.ts. */
+
+import { judge } from "./judge.ts";
 import { c, cpu, dies, type Expected, exits, type Group, type Limits, memory, ok, type Program, shell, wall } from "./kinds.ts";
 import { languages } from "./languages.ts";
 import type { Mechanism } from "./mechanisms.ts";
-import { judge } from "./programs-judge.ts";
 
 const signals: readonly (readonly [number, string])[] = [
   [1, "SIGHUP"],

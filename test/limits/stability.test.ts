@@ -6,8 +6,8 @@ import { findRunCgroups } from "../../cli/host/run-cgroups.ts";
 import { needs } from "../helpers/abilities.ts";
 import { until } from "../helpers/deadline.ts";
 import { Driver } from "./driver.ts";
+import type { Command, Expected, Program } from "./kinds.ts";
 import { chosenMechanisms, configHome, ways } from "./mechanisms.ts";
-import type { Command, Expected, Program } from "./programs.ts";
 import { runProgram } from "./suite.ts";
 
 const c = (...args: readonly string[]): Command => ({ kind: "c", program: "limits", args });

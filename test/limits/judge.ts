@@ -1,5 +1,5 @@
 /** Rows of the table: what a judge's programs meet that are no limit's fault, and limits that are a process's own. */
-import type { Command, Group, Limits } from "./programs.ts";
+import type { Command, Group, Limits } from "./kinds.ts";
 
 const run = (language: string, ...argv: readonly string[]): Command => ({ kind: "host", argv, language });
 
