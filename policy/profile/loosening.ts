@@ -28,6 +28,8 @@ function looseningsOf(profile: Holed<Profile>): readonly Loosening[] {
     found.push({ path: "capabilities", what: "capabilities widen what the kernel lets the program try" });
   const sets = typeof seccomp?.extends === "string" ? [seccomp.extends] : (seccomp?.extends ?? []);
   if (sets.includes("none")) found.push({ path: "seccomp.extends", what: '"none" filters nothing' });
+  else if (sets.some((name) => name?.includes("#")))
+    found.push({ path: "seccomp.extends", what: "a group may allow what the sets before it refuse" });
   const lets = (action: string | undefined): boolean => action === "allow" || action === "log";
   if (lets(seccomp?.defaultAction)) found.push({ path: "seccomp.defaultAction", what: "unnamed calls are let through" });
   for (const [index, rule] of (seccomp?.syscalls ?? []).entries()) {

@@ -5,7 +5,7 @@ import { hostPathProblem } from "./paths.ts";
 import { didYouMean } from "./problems.ts";
 import type { Profile, SeccompArgSpec } from "./types.ts";
 
-/** Rule sets that `seccomp.extends` may name. */
+/** Rule sets that `seccomp.extends` may name, or with "#GROUP" one of their groups, which the compiler looks for. */
 export const ruleSetNames = ["default", "strict", "none"] as const;
 
 const actionWords = 'must be "allow", "errno:NAME", "errno:NUMBER", "kill", "log" or "trap"';
@@ -51,7 +51,7 @@ function checkArgument(arg: Holed<SeccompArgSpec>, report: (key: string, message
 export function checkSeccomp(seccomp: NonNullable<Holed<Profile>["seccomp"]>, report: Report): void {
   const sets = typeof seccomp.extends === "string" ? [seccomp.extends] : (seccomp.extends ?? []);
   for (const [index, name] of sets.entries()) {
-    if (name === undefined || (ruleSetNames as readonly string[]).includes(name)) continue;
+    if (name === undefined || (ruleSetNames as readonly string[]).includes(name.replace(/#[a-z0-9-]+$/, ""))) continue;
     const at = typeof seccomp.extends === "string" ? [] : [index];
     const known = ruleSetNames.map((set) => `"${set}"`).join(", ");
     report(["seccomp", "extends", ...at], `must be one of ${known} (got ${quoteValue(name)})${didYouMean(name, ruleSetNames)}`);

@@ -176,7 +176,10 @@ export const schema = {
         }),
       }),
       seccomp: object("System call filter.", {
-        extends: names("Built-in rule sets, later ones win.", { default: "default", examples: ["default", "strict", "none"] }),
+        extends: names("Built-in rule sets, or groups of them (needs a comment); later ones win.", {
+          default: "default",
+          examples: ["default", "strict", "none", "default#socket-ipv4"],
+        }),
         defaultAction: text("What happens to calls that no rule names. Default: as the last rule set says.", {
           examples: ["errno:EPERM", "allow"],
         }),

@@ -72,6 +72,13 @@ const knownFlags = [
   "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
 ] as const;
 
+/** Fields of the format that mean nothing here, and why. */
+const withoutEffect = {
+  flags: "belljar installs its filters in its own way",
+  listenerPath: "there is no agent that decides about calls",
+  listenerMetadata: "there is no agent that decides about calls",
+} as const;
+
 const keys = {
   root: [
     "defaultAction",
@@ -184,16 +191,17 @@ function unsigned64(cursor: Cursor): bigint {
 function errnoOf(cursor: Cursor, { number, name }: { readonly number: string; readonly name: string }): number | null {
   const [numeric, named] = [inside(cursor, number), inside(cursor, name)];
   const written = text(named);
-  const fromName =
-    written === null || written === ""
-      ? null
-      : Object.hasOwn(errnoNumbers, written)
-        ? errnoNumbers[written as keyof typeof errnoNumbers]
-        : Number(written);
+  const fromName = written === null || written === "" ? null : readErrno(written);
   if (fromName !== null && !isErrno(fromName))
     problem(named, `must be the name of an errno, or a number from 1 to ${largestErrno} (got ${quoteValue(written)})`);
   if (numeric.value !== undefined && !isErrno(numeric.value)) wrongType(numeric, `an errno from 1 to ${largestErrno}`);
   return fromName ?? (typeof numeric.value === "number" ? numeric.value : null);
+}
+
+/** 0 where it is none. */
+function readErrno(written: string): number {
+  if (Object.hasOwn(errnoNumbers, written)) return errnoNumbers[written as keyof typeof errnoNumbers];
+  return /^\d{1,5}$/.test(written) ? Number(written) : 0;
 }
 
 function isErrno(value: unknown): boolean {
@@ -244,7 +252,7 @@ function rule(cursor: Cursor): readonly FileRule[] {
   for (const one of single) if (typeof one.value !== "string" || !syscallName.test(one.value)) wrongType(one, syscallWords);
   return [
     {
-      names: [...single.map(({ value }) => String(value)), ...texts(names, syscallName, syscallWords)],
+      names: [...single.flatMap(({ value }) => (typeof value === "string" ? [value] : [])), ...texts(names, syscallName, syscallWords)],
       action: word(inside(cursor, "action"), actions, "kill"),
       errno: errnoOf(cursor, { number: "errnoRet", name: "errno" }),
       args: elements(inside(cursor, "args")).flatMap(argument),
@@ -275,13 +283,8 @@ function ignored(cursor: Cursor): readonly string[] {
     if (!(knownFlags as readonly unknown[]).includes(flag.value))
       problem(flag, `must be one of ${knownFlags.join(", ")} (got ${quoteValue(flag.value)})`);
   }
-  const listener = ["listenerPath", "listenerMetadata"].filter((key) => text(inside(cursor, key)));
-  return [
-    ...(flags.length === 0
-      ? []
-      : [`flags: have no effect: belljar installs its filters in its own way (${flags.map(({ value }) => value).join(", ")})`]),
-    ...listener.map((key) => `${key}: has no effect: there is no agent that decides about calls`),
-  ];
+  const isSet = (key: string): boolean => (key === "flags" ? flags.length > 0 : Boolean(text(inside(cursor, key))));
+  return Object.entries(withoutEffect).flatMap(([key, why]) => (isSet(key) ? [`${key}: no effect: ${why}`] : []));
 }
 
 /** @throws BelljarError profile-invalid, with every mistake and its JSON path */

@@ -49,8 +49,26 @@ export function findRuleSet(name: string): RuleSet {
   });
 }
 
+/** What `seccomp.extends` names: a whole set with its default, or one group of it, which has none. */
+export interface Selection extends Pick<RuleSet, "name" | "groups" | "unknownAction"> {
+  readonly defaultAction: SeccompActionText | null;
+}
+
+/** `strict`, or `default#socket-ipv4` for one group. @throws BelljarError profile-invalid for a name that is not built in. */
+export function selectRules(name: string): Selection {
+  const [set = "", group, ...more] = name.split("#");
+  const ruleSet = findRuleSet(set);
+  if (group === undefined) return ruleSet;
+  const found = more.length > 0 ? undefined : ruleSet.groups.find((one) => one.name === group);
+  if (found !== undefined) return { ...ruleSet, groups: [found], defaultAction: null };
+  const names = ruleSet.groups.map((one) => one.name);
+  throw new BelljarError("profile-invalid", `seccomp.extends: '${name}': rule set '${set}' has no such group`, {
+    hint: `its groups are ${names.join(", ")}`,
+  });
+}
+
 /** The rules of a set in the order in which they apply, denials turned into permissions where a grant lifts them. */
-export function expandRuleSet(ruleSet: RuleSet, grants: Grants): readonly ResolvedSeccompRule[] {
+export function expandRuleSet(ruleSet: Pick<RuleSet, "name" | "groups">, grants: Grants): readonly ResolvedSeccompRule[] {
   return ruleSet.groups.map((group) => ({
     names: group.names,
     action: isLifted(group, grants) ? "allow" : group.action,

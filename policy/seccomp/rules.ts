@@ -10,7 +10,7 @@ import { errnoReturn, parseAction, type ReturnValue, returnValues, splitReturnVa
 import { type Condition, conditionKind, contradictory, formatCondition, resolveCondition } from "./conditions.ts";
 import { errnoNumbers } from "./errno.ts";
 import { resolveSeccompFile } from "./file-rules.ts";
-import { baseRuleSet, expandRuleSet, findRuleSet, type Grants } from "./rule-sets.ts";
+import { baseRuleSet, expandRuleSet, type Grants, selectRules } from "./rule-sets.ts";
 import { hasFallback, isSyscallName, syscallNumbers } from "./syscalls.ts";
 
 export interface FilterInput extends Grants {
@@ -78,11 +78,11 @@ interface Foundation {
 
 function ruleSetFoundation(input: FilterInput): Foundation {
   const { seccomp } = input;
-  const ruleSets = seccomp.ruleSets.map(findRuleSet);
-  const last = ruleSets.at(-1);
+  const ruleSets = seccomp.ruleSets.map(selectRules);
+  const last = ruleSets.findLast(({ defaultAction }) => defaultAction !== null);
   return {
     lists: ruleSets.toReversed().map((ruleSet) => ({ rules: expandRuleSet(ruleSet, input), kind: "built-in" })),
-    defaultText: seccomp.defaultAction ?? last?.defaultAction,
+    defaultText: seccomp.defaultAction ?? last?.defaultAction ?? undefined,
     defaultOrigin: `${last?.name}#default`,
     unknownText: last?.unknownAction ?? "errno:ENOSYS",
     warnings: [],

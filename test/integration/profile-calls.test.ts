@@ -115,3 +115,17 @@ needs("x86_64")("diff sees through the text: profiles that are written apart and
   const { stdout } = await belljar(["profile", "diff", "default", "./none.json", "--all", "--json"], { cwd });
   expect(JSON.parse(stdout)).toMatchObject({ syscalls: [], undecided: [] });
 });
+
+needs("x86_64")("a group of a rule set put upon another set, with a comment", async () => {
+  const { cwd } = folder();
+  const written = { schemaVersion: 1, extends: "strict", seccomp: { extends: ["strict", "default#socket-unix"] } };
+  writeFileSync(join(cwd, "bare.json"), JSON.stringify(written));
+  writeFileSync(join(cwd, "group.json"), JSON.stringify({ ...written, comments: { "seccomp.extends": "talks to its own daemon" } }));
+  const refused = await belljar(["profile", "check", "./bare.json"], { cwd });
+  expect(refused).toMatchObject({
+    code: 1,
+    stdout: expect.stringContaining('seccomp.extends: needs a "comments": {"seccomp.extends": …}'),
+  });
+  const { stdout } = await belljar(["profile", "diff", "strict", "./group.json"], { cwd });
+  expect(stdout).toMatch(/^socket\(\) +if arg0 == 0x1 \(32 bits\) +errno:EPERM +allow$/m);
+});

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
 import { problemsOf } from "../../../policy/profile/index.ts";
@@ -189,6 +190,36 @@ describe("a profile in Docker's format", () => {
   test.each([["18446744073709551616"], ["1e17"], ["-0.5"]])("refuses the number %s", (number) => {
     const text = `{"defaultAction":"${errno}","syscalls":[{"names":["a"],"action":"${errno}","args":[{"op":"SCMP_CMP_EQ","value":${number}}]}]}`;
     expect(problems(text)).toEqual([expect.stringContaining("syscalls[0].args[0].value: must be a whole number from 0 to 2^64-1 (got ")]);
+  });
+
+  test("whatever it holds, it is taken or refused with a path, and never anything else", () => {
+    const words = fc.constantFrom("SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", "SCMP_CMP_EQ", "SCMP_CMP_MASKED_EQ", "read", "CAP_CHOWN", "amd64", "4.8", "", "__proto__", "constructor"); // biome-ignore format: one line
+    const keys = fc.constantFrom("defaultAction", "defaultErrnoRet", "syscalls", "names", "name", "action", "args", "index", "op", "value", "valueTwo", "includes", "excludes", "caps", "arches", "minKernel", "errno", "errnoRet", "archMap", "architecture", "flags", "comment", "toString"); // biome-ignore format: one line
+    const { tree } = fc.letrec((tie) => ({
+      leaf: fc.oneof(words, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.maxSafeNat()),
+      tree: fc.oneof({ maxDepth: 6 }, tie("leaf"), fc.array(tie("tree"), { maxLength: 4 }), fc.dictionary(keys, tie("tree"), { maxKeys: 6, noNullPrototype: true })), // biome-ignore format: one line
+    }));
+    const condition = fc.dictionary(keys, tree, { maxKeys: 4, noNullPrototype: true });
+    const rule = fc.record({ names: fc.array(words), action: words, args: fc.array(fc.record({ index: fc.nat(7), op: words, value: fc.nat() })), includes: condition }); // biome-ignore format: one line
+    let [taken, refused] = [0, 0];
+    fc.assert(
+      fc.property(
+        fc.oneof(tree, fc.record({ defaultAction: words, syscalls: fc.array(fc.oneof(rule, tree), { maxLength: 4 }) })),
+        (value) => {
+          try {
+            parse(JSON.stringify(value) ?? "");
+            taken++;
+          } catch (error) {
+            if (!(error instanceof BelljarError)) throw error;
+            expect(error.code).toBe("profile-invalid");
+            expect(problemsOf(error).length).toBeGreaterThan(0);
+            refused++;
+          }
+        },
+      ),
+      { numRuns: 1500 },
+    );
+    expect([taken > 10, refused > 500]).toEqual([true, true]);
   });
 
   test("is bounded: size, depth, and the time for a thousand kinds of nonsense", () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseAction, splitReturnValue } from "../../../policy/seccomp/actions.ts";
-import { isSyscallName } from "../../../policy/seccomp/index.ts";
-import { baseRuleSet, findRuleSet, type RuleSet, ruleSetNames } from "../../../policy/seccomp/rule-sets.ts";
+import { compileFilter, isSyscallName, simulate } from "../../../policy/seccomp/index.ts";
+import { baseRuleSet, findRuleSet, type RuleSet, ruleSetNames, selectRules } from "../../../policy/seccomp/rule-sets.ts";
 import { syscallTables } from "../../../policy/seccomp/tables.gen.ts";
 
 const operators = ["eq", "ne", "lt", "le", "gt", "ge", "masked-eq"];
@@ -57,4 +57,25 @@ test("strict allows nothing that default denies outright", () => {
 
 test("base only refuses", () => {
   for (const { action } of baseRuleSet.groups) expect(splitReturnValue(parseAction(action, "base")).action).toBe("errno");
+});
+
+describe("groups by name", () => {
+  const answer = (ruleSets: readonly string[], args: readonly bigint[]) => {
+    const seccomp = { ruleSets, defaultAction: null, audit: false, file: null, syscalls: [] };
+    const { bytes } = compileFilter({ arch: "x86_64", capabilities: [], userNamespaces: "deny", seccomp });
+    return simulate(bytes, { arch: "x86_64", nr: syscallTables.x86_64.socket, args }).action;
+  };
+
+  test("are put upon sets: later ones win, and the default is that of the last whole set", () => {
+    const ask = (...ruleSets: string[]) => [1n, 2n, 10n].map((family) => answer(ruleSets, [family]));
+    expect(ask("strict")).toEqual(["errno", "errno", "errno"]);
+    expect(ask("strict", "default#socket-unix", "default#socket-ipv4")).toEqual(["allow", "allow", "errno"]);
+    expect(ask("strict", "default#socket-unix", "default#socket-families")).toEqual(["errno", "errno", "errno"]);
+    expect(ask("default#socket-unix", "strict")).toEqual(["allow", "errno", "errno"]);
+  });
+  test("that are not there are refused, with the names of those that are", () => {
+    for (const name of ["default#nosuch", "default#", "default#socket-unix#", "strict#socket-unix", "nosuch#socket-unix"])
+      expect(() => selectRules(name), name).toThrow(expect.objectContaining({ code: "profile-invalid", hint: expect.any(String) }));
+    expect(() => answer(["default#socket-unix"], [1n])).toThrow("neither a rule set (extends) nor a defaultAction");
+  });
 });
