@@ -103,9 +103,11 @@ static _Noreturn void become(const struct run *run, uint32_t index, const struct
 		r = landlock_companion(&run->plan, companion->landlock);
 	if (r == 0 && companion->filter.len)
 		r = sys_seccomp_install(plan_bytes(part, companion->filter), companion->filter.len);
-	if (r == 0)
+	if (r == 0) {
 		(void)execve(argv[0], argv, envp);
-	_exit(1);
+		r = -errno;
+	}
+	_exit(-r);
 }
 
 static int watch(struct run *run, int fd, unsigned int id)
@@ -183,13 +185,16 @@ void companions_event(struct run *run, unsigned int index, bool died)
 	struct companion_task *task = &run->companions[index];
 
 	if (died) {
-		int status = 0;
+		int status = 0, error = 0;
 
 		if (waitpid(task->pid, &status, WNOHANG) == task->pid) {
 			task->dead = true;
 			close_fd(&task->pidfd);
+			/* A helper of ours, the one kind that says ready by a byte, ends with the errno of what went wrong. */
+			if (companion_at(run, index)->ready == COMPANION_READY_BYTE && WIFEXITED(status))
+				error = WEXITSTATUS(status);
 			if (run->state < RUN_ENDING)
-				(void)run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, index, 0,
+				(void)run_fail(run, STAGE_COMPANION, STEP_COMPANION_START, index, error,
 					       name_of(run, index));
 		}
 		return;

@@ -1,9 +1,10 @@
 // An image whose links lead to a file of the host's, in every place where belljar mounts, makes or reads something, and between its layers.
-import { appendFileSync, readdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
 import { type Canary, plantCanary } from "../helpers/canary.ts";
+import { tempDir } from "../helpers/places.ts";
 import { baseLayer, driverNeeds, drivers, type ImageHome, imageHome, runnableImage } from "../helpers/run-image.ts";
 import { archive, directory, file, symlink } from "../helpers/tar-writer.ts";
 
@@ -108,6 +109,35 @@ describe("a folder of one layer that is a link of another's", () => {
       const layers = join(home.store, "layers/single");
       const linked = readdirSync(layers).map((name) => join(layers, name, "diff/up"));
       expect(linked.flatMap((path) => readdirOr(path)).filter((name) => name.startsWith("canary-"))).toHaveLength(1);
+    });
+});
+
+describe("a folder that is a link to the host's in every other moment", () => {
+  const lower = archive(directory("d"), directory("d/s"), ...Array.from({ length: 40 }, (_, i) => file(`d/s/f${i}`, "lower")));
+  // Files of lower layers are copied up on the way, by paths of several parts.
+  const swap =
+    "while [ ! -e /stop ]; do mv /d /e; ln -s DIR /d; rm /d; mv /e /d; mv /d/s /d/r; ln -s DIR /d/s; rm /d/s; mv /d/r /d/s; done";
+  const write =
+    "i=0; while [ $i -lt 40 ]; do for at in /d /d/s; do echo pwned >> $at/f$i; echo pwned > $at/new$i; mkdir $at/dir$i; ln $at/f$i $at/link$i; cat $at/canary-*; echo pwned > $at/NAME; done; i=$((i+1)); done";
+  for (const driver of drivers)
+    needs("userns", ...driverNeeds[driver])(`lets nothing through: ${driver}`, async () => {
+      const home = imageHome();
+      const canary = plantCanary();
+      await home.add("img", runnableImage([base, lower]));
+      const filled = (text: string): string =>
+        text.replaceAll("DIR", canary.dir).replaceAll("NAME", canary.path.slice(canary.dir.length + 1));
+      // Control: outside, a write that comes while the link is there lands in the folder.
+      const decoy = plantCanary();
+      const outside = tempDir("outside");
+      symlinkSync(decoy.dir, join(outside, "d"));
+      writeFileSync(join(outside, "d/new0"), "pwned");
+      expect(readdirSync(decoy.dir)).toContain("new0");
+      const options = ["--overlay-driver", driver, "--set", "rootfs.writable=true", "--set", "user.uid=0"];
+      const program = ["/bin/sh", "-c", filled(`exec 2>/dev/null; (${swap}) & (${swap}) & ${write}; : > /stop; wait; echo done`)];
+      const { stdout, stderr } = await home.run("img", options, program, { deadlineMs: 60_000 });
+      expect(stdout.endsWith("done\n"), stderr).toBe(true);
+      canary.check(stdout, stderr);
+      expect(readdirSync(canary.dir)).toHaveLength(1);
     });
 });
 

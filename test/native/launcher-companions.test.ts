@@ -115,7 +115,7 @@ describe("companions", () => {
       ],
     });
     const { verdict, record } = await launch(sandbox, execPlan(["true"]));
-    expect([verdict, record?.errorStage]).toEqual(["sandbox-error", "companion"]);
+    expect([verdict, record?.errorStage, record?.errorErrno]).toEqual(["sandbox-error", "companion", 2]);
   });
 
   test("one that is never ready is given up after its deadline", async () => {
