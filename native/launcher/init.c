@@ -309,7 +309,8 @@ static _Noreturn void reap(struct init *init, int signals, pid_t program)
 		int status;
 
 		while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
-			if (pid == program)
+			/* A program that asks to be traced (PTRACE_TRACEME) makes us the tracer, to whom every stop is told. */
+			if (pid == program && !WIFSTOPPED(status))
 				report_exit(init, status);
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			_exit(1);

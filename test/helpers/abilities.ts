@@ -163,6 +163,12 @@ const probes = {
     const outcome = tries32();
     return outcome === "errno 17" ? null : `mkdir through int 0x80: ${outcome}`;
   },
+  vsock: () => {
+    const number = process.arch === "arm64" ? 198 : 41;
+    const args = ["--", `${number}:40:1:0`];
+    const outcome = spawnSync(fixtureProgram("seccomp-try"), args, { encoding: "utf8", timeout: 5000 }).stdout.trim();
+    return outcome === "ok" ? null : `socket(AF_VSOCK): ${outcome}`;
+  },
   tiocsti: () => {
     const file = "/proc/sys/dev/tty/legacy_tiocsti";
     return !existsSync(file) || readFileSync(file, "utf8").trim() === "1" ? null : `${file} is not 1`;
