@@ -172,6 +172,26 @@ describe("a launcher", () => {
     expect(await run.outcome).toMatchObject({ record: null, exitCode: 0 });
     expect(Buffer.from(out.bytes()).toString()).toBe("C");
   });
+  test("that gets no scope is not given its plan, and ends", async () => {
+    const run = await startLauncher({ launcher: script("head -c 16 <&3 | wc -c"), targets: ["ignore", "pipe", "ignore"], detached: true });
+    const out = capture(run.stdout as NonNullable<typeof run.stdout>, 10);
+    const scope = { unit: "belljar-run-0-nowhere.scope", path: "/sys/fs/cgroup/nowhere" };
+    await expect(run.begin({ sandboxBytes: new Uint8Array(8), execBytes: new Uint8Array(8), scope })).rejects.toMatchObject({
+      code: "limit-unenforceable",
+      message: expect.stringMatching(/^making a cgroup: the user's manager of systemd: 'belljar-run-0-nowhere\.scope': /),
+    });
+    expect(await run.outcome).toMatchObject({ record: null, exitCode: 0 });
+    expect(Buffer.from(out.bytes()).toString().trim()).toBe("0");
+  });
+  test("that was killed before it had its scope is a launcher that was killed", async () => {
+    const run = await startLauncher({ launcher: script("kill -9 $$"), targets: ["ignore", "pipe", "ignore"], detached: true });
+    await run.begin({
+      sandboxBytes: new Uint8Array(8),
+      execBytes: new Uint8Array(8),
+      scope: { unit: "belljar-run-0-x.scope", path: "/x" },
+    });
+    expect(await run.outcome).toMatchObject({ record: null, signal: "SIGKILL" });
+  });
   test("that talks nonsense is not listened to", async () => {
     const run = await start(script("printf 'AAAABBBBCCCC' >&3; cat <&3 >/dev/null"));
     expect(await run.outcome).toMatchObject({ record: null, problem: "the launcher sent a message of unknown form" });
