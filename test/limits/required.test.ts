@@ -1,6 +1,6 @@
 // A limit that a profile requires and the host cannot hold: exit status 125, with the limit, what is missing, and what to do about it. And what
 // becomes of limits where only some controllers are there.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { LimitName } from "../../policy/profile/types.ts";
@@ -95,34 +95,46 @@ for (const mechanism of ["cgroup1", "cgroup2"] as const)
     });
   });
 
-/**
- * A cgroup with these controllers alone, and a configuration that lets runs use no other. `stay`: belljar is started by a shell that stays in
- * that very cgroup; otherwise it stands in a leaf of it.
- */
-function partOf(controllers: readonly string[], { stay = false } = {}): { readonly home: string; readonly program: readonly string[] } {
+interface Part {
+  readonly parent: string;
+  readonly session: string;
+}
+
+/** A cgroup `parent` with these controllers alone, below the one in which the tests run, and a leaf of it. */
+function partOf(controllers: readonly string[]): Part {
   const own = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1] ?? "";
   const delegated = dirname(join("/sys/fs/cgroup", own));
   const top = join(delegated, `belljar-part-${process.pid}-${Math.random().toString(36).slice(2)}`);
   const parent = join(top, "part");
-  const session = stay ? parent : join(parent, "session");
+  const session = join(parent, "session");
   mkdirSync(top);
   for (const name of controllers) for (const dir of [delegated, top]) writeFileSync(join(dir, "cgroup.subtree_control"), `+${name}`);
   mkdirSync(session, { recursive: true });
   onTestFinished(() => {
-    for (const dir of new Set([session, parent, top])) rmdirSync(dir);
+    for (const dir of [join(session, "belljar-caller"), session, parent, top]) if (existsSync(dir)) rmdirSync(dir);
   });
+  return { parent, session };
+}
+
+function configOf(cgroup: Readonly<Record<string, string>>): string {
   const home = tempDir("config");
   mkdirSync(join(home, "belljar"), { mode: 0o700 });
-  writeFileSync(join(home, "belljar/config.json"), JSON.stringify({ cgroup: { use: "cgroup2", parent } }), { mode: 0o600 });
-  const script = `echo $$ >"$0/cgroup.procs" && ${stay ? '"$@"; exit $?' : 'exec "$@"'}`;
-  return { home, program: ["sh", "-c", script, session, ...belljarCommand] };
+  writeFileSync(join(home, "belljar/config.json"), JSON.stringify({ cgroup }), { mode: 0o600 });
+  return home;
 }
+
+/** The command, started by a shell that goes into a cgroup first. */
+const within = (dir: string, script = 'exec "$@"'): readonly string[] => [
+  ...["sh", "-c", `echo $$ >"$0/cgroup.procs" && ${script}`, dir],
+  ...belljarCommand,
+];
 
 describe("cgroup v2 with only some controllers", () => {
   const chosen = chosenMechanisms().includes("cgroup2") ? needs("userns", ...ways.cgroup2.needs) : test.skip;
 
   chosen("memory alone", async () => {
-    const { home, program } = partOf(["memory"]);
+    const { parent, session } = partOf(["memory"]);
+    const [home, program] = [configOf({ use: "cgroup2", parent }), within(session)];
     const { report } = await start(home, [...requiring("memory", "processes"), ...eightMiB], program);
     expect(report, JSON.stringify(report)).toMatchObject({
       verdict: "memory-limit",
@@ -136,7 +148,8 @@ describe("cgroup v2 with only some controllers", () => {
   });
 
   chosen("processes alone", async () => {
-    const { home, program } = partOf(["pids"]);
+    const { parent, session } = partOf(["pids"]);
+    const [home, program] = [configOf({ use: "cgroup2", parent }), within(session)];
     const { report } = await start(home, eightMiB, program);
     expect(report, JSON.stringify(report)).toMatchObject({
       verdict: "memory-limit",
@@ -149,7 +162,8 @@ describe("cgroup v2 with only some controllers", () => {
   });
 
   chosen("in a cgroup that holds the shell too, nothing can be enabled", async () => {
-    const { home, program } = partOf(["memory", "pids"], { stay: true });
+    const { parent } = partOf(["memory", "pids"]);
+    const [home, program] = [configOf({ use: "cgroup2", parent }), within(parent, '"$@"; exit $?')];
     assertAnswer(await start(home, [...requiring("memory"), "--", "true"], program), "memory", {
       reason: /no cgroup with the controller 'memory' can be made here/,
       hint: /hint: '\/.*\/part' holds processes, so memory, pids cannot be enabled .*: start belljar in a cgroup of its own beneath/,
@@ -158,6 +172,18 @@ describe("cgroup v2 with only some controllers", () => {
     expect(report, JSON.stringify(report)).toMatchObject({
       verdict: "memory-limit",
       enforcement: { memory: "supervisor", cpuTime: "cgroup2" },
+    });
+  });
+
+  chosen("as a container's first process, at the root of a cgroup namespace: it makes room for itself", async () => {
+    const { parent, session } = partOf(["memory", "pids"]);
+    for (const name of ["memory", "pids"]) writeFileSync(join(parent, "cgroup.subtree_control"), `+${name}`);
+    const container = `exec unshare -UrmC sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"`;
+    const { report } = await start(configOf({}), [...requiring("memory", "processes"), ...eightMiB], within(session, container));
+    expect(report, JSON.stringify(report)).toMatchObject({
+      verdict: "memory-limit",
+      memory: { oomKills: expect.any(Number) },
+      enforcement: { memory: "cgroup2", processes: "cgroup2", cpuTime: "cgroup2" },
     });
   });
 });
