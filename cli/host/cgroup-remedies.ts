@@ -13,9 +13,13 @@ const unifiedMount = ({ files }: CauseContext): string =>
   parseMountInfo(files.text("/proc/self/mountinfo") ?? "").findLast((mount) => mount.fsType === "cgroup2")?.path ?? "/sys/fs/cgroup";
 const plus = (controllers: readonly string[]): string => controllers.map((name) => `+${name}`).join(" ");
 
-/** A subtree of the user's, with the caller in a leaf of it. */
-function delegation({ controllers }: CgroupRefusal, context: CauseContext): string {
+/** A subtree of the user's, with the caller in a leaf of it; where systemd is, it is the one to give it. */
+function delegation({ path, controllers }: CgroupRefusal, context: CauseContext): string {
   const { uid, userName } = context;
+  const service = /\/(?!user@)([^/]+\.service)(?:\/|$)/.exec(path ?? "")?.[1];
+  if (service !== undefined) return `Delegate=yes in the [Service] section of ${service}`;
+  if (context.files.stat("/run/systemd/system") !== null)
+    return `sudo loginctl enable-linger ${userName} (starts a manager of systemd for this user, which then makes a scope for each run)`;
   const root = unifiedMount(context);
   const folder = `${root}/belljar-${uid}`;
   return (

@@ -37,9 +37,12 @@ function cgroupParents(pid: number | "self" = "self"): readonly string[] {
   return [...new Set([...own, ...delegated])].filter((dir) => dir.startsWith(`${cgroupMount}/`) && existsSync(dir));
 }
 
+/** Where the user's manager of systemd makes scopes of runs; it removes them in its own time. */
+const scopesOfUser = (uid = process.getuid?.()): string => `${cgroupMount}/user.slice/user-${uid}.slice/user@${uid}.service/app.slice`;
+
 /** Cgroups of runs (belljar-run-<launcher pid>-...) whose launcher is dead: nobody will remove them any more. */
 export function orphanedCgroups(): readonly string[] {
-  return cgroupParents().flatMap((parent) =>
+  return [...cgroupParents(), ...[scopesOfUser()].filter(existsSync)].flatMap((parent) =>
     readdirSync(parent)
       .filter((name) => {
         const pid = /^belljar-run-(\d+)(-|$)/.exec(name)?.[1];
@@ -76,7 +79,7 @@ export async function assertNoLeaks(mountsBefore: readonly string[], cgroupsBefo
       orphans = orphanedCgroups().filter((path) => !cgroupsBefore.includes(path));
       return orphans.length === 0;
     },
-    { what: "the cgroups of dead runs to go away", timeoutMs: 2000 },
+    { what: "the cgroups of dead runs to go away", timeoutMs: existsSync(scopesOfUser()) ? 20_000 : 2000 },
   ).catch((cause: unknown) => {
     throw new Error(`cgroups left behind: ${orphans.join(" ")}`, { cause });
   });

@@ -190,6 +190,14 @@ describe("cgroupRemedy", () => {
     );
   });
 
+  test("with systemd, it is systemd's to give: to a service, or by a manager for the user", () => {
+    const systemd = { ...unified, "/run/systemd/system": null };
+    const at = (path: string) => cgroupRemedy(refusal("cgroup2-delegation", { path }), [], context(systemd)).remedy;
+    expect(at("/sys/fs/cgroup/system.slice/judge.service")).toBe("Delegate=yes in the [Service] section of judge.service");
+    expect(at("/sys/fs/cgroup/system.slice/judge.service/main")).toBe("Delegate=yes in the [Service] section of judge.service");
+    expect(at("/sys/fs/cgroup/user.slice/user-1000.slice/session-3.scope")).toMatch(/^sudo loginctl enable-linger alice /);
+  });
+
   test("controllers from above: level by level, or by the user manager's unit, or not at all", () => {
     const nested = refusal("cgroup2-controllers", { path: "/sys/fs/cgroup/a/b" });
     expect(cgroupRemedy(nested, [], context(unified)).remedy).toBe(
