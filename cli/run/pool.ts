@@ -1,5 +1,5 @@
-import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
-import { taskFields } from "../../policy/wire/wire.gen.ts";
+import { encodeExec } from "../../policy/wire/encode.ts";
+import { type ExecPlan, taskFields } from "../../policy/wire/wire.gen.ts";
 import { type Launcher, launcherPath, startLauncher } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
 import { tidyAfter } from "./session.ts";
@@ -25,15 +25,31 @@ export interface PoolOptions {
   readonly plan: () => Promise<PreparedRun>;
 }
 
+/** All that a second exec part may change. */
+const bare: Omit<ExecPlan, (typeof taskFields)[number]> = {
+  parked: true,
+  argv: ["a"],
+  interpreterFallback: false,
+  env: [],
+  rlimits: [],
+  cgroupWrites: [],
+  wallMs: 0n,
+  stopMs: 0n,
+  cpuMs: 0n,
+  memoryBytes: 0n,
+  processes: 0n,
+  outputBytes: 0n,
+  requiredMask: 0,
+  filesIn: [],
+  filesOut: [],
+};
+
 const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** Whether a task that was made ready for one is ready for the other: the launcher asks the same. */
-function sameTask(a: PreparedRun, b: PreparedRun): boolean {
-  const worn = ({ plan }: PreparedRun): Uint8Array => {
-    const own = Object.fromEntries(taskFields.map((name) => [name, plan.exec[name]]));
-    return encodeExec({ ...b.plan.exec, ...own, argv: ["a"], env: [], filesIn: [], filesOut: [], rlimits: [], cgroupWrites: [] });
-  };
-  return bytesEqual(worn(a), worn(b));
+/** What the task of a plan wears when it waits, as bytes: the launcher compares the same. */
+function worn({ plan }: PreparedRun): Uint8Array {
+  const own = Object.fromEntries(taskFields.map((name) => [name, plan.exec[name]])) as Pick<ExecPlan, (typeof taskFields)[number]>;
+  return encodeExec({ ...bare, ...own });
 }
 
 /**
@@ -47,6 +63,7 @@ export class Pool {
   /** Of launchers that have not ended. */
   readonly #ends = new Set<Promise<void>>();
   readonly #living = new Set<Launcher>();
+  readonly #launcher = launcherPath();
   #closed = false;
 
   constructor(options: PoolOptions) {
@@ -99,7 +116,7 @@ export class Pool {
   /** One that cannot be made is the next run's to tell of, which then makes its own. */
   async #make(): Promise<void> {
     const template = await this.#options.plan();
-    const launcher = await startLauncher({ launcher: launcherPath(), targets: ["pipe", "pipe", "pipe"], detached: true });
+    const launcher = await startLauncher({ launcher: this.#launcher, targets: ["pipe", "pipe", "pipe"], detached: true });
     this.#living.add(launcher);
     // Nobody writes to a stream of it yet; one that breaks says no more than its end does.
     launcher.stdin?.on("error", () => undefined);
@@ -122,11 +139,12 @@ export class Pool {
     const isParked = await Promise.race([launcher.parked.then(() => true), launcher.exited.then(() => false)]);
     this.#living.delete(launcher);
     if (!isParked) return;
+    const wears = worn(template);
     this.#ready.push({
       runId: template.plan.sandbox.runId,
       lives: () => lives,
       launcher: { ...launcher, begin: async ({ execBytes }) => launcher.resume(execBytes) },
-      fits: (run) => bytesEqual(encodeSandbox(run.plan.sandbox), template.sandboxBytes) && sameTask(template, run),
+      fits: (run) => bytesEqual(run.sandboxBytes, template.sandboxBytes) && bytesEqual(worn(run), wears),
     });
     if (this.#closed) launcher.drop();
   }
