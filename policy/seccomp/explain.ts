@@ -2,11 +2,14 @@
 import type { Arch } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
 import { actionRank, formatAction, formatAnswer } from "./actions.ts";
+import { dataOffset } from "./assembler.ts";
 import { type Condition, conditionHolds, contradictory, formatCondition } from "./conditions.ts";
 import { emitFilter } from "./emit.ts";
+import { type Knowledge, knownCall, regionsOf, witnessOf } from "./regions.ts";
 import { type FilterInput, type FilterRule, type FilterRules, outcomes, resolveBaseRules, resolveRules } from "./rules.ts";
 import { simulateFilters } from "./simulate.ts";
 import { isSyscallName, syscallNumbers } from "./syscalls.ts";
+import { type Atom, fullWord } from "./word.ts";
 
 export interface SyscallExplanation {
   /** In the profile's words: `errno:EPERM`. */
@@ -38,8 +41,7 @@ export function explainSyscall(input: FilterInput, call: string, given: GivenArg
     return [{ action: formatAction(baseRules.unknownAction), origin: "unknown", comment, conditions: [] }];
   }
   const entries = narrow(mergedOutcomes(baseRules, rules, name), given);
-  const [first] = entries;
-  if (first?.conditions.length === 0) prove(first, { name, given, filters: [emitFilter(baseRules), emitFilter(rules)], arch: input.arch });
+  prove(entries, { name, given, filters: [emitFilter(baseRules), emitFilter(rules)], arch: input.arch });
   return entries.map(({ action, origin, comment, conditions }) => ({
     action: formatAction(action),
     origin,
@@ -89,10 +91,32 @@ interface Proof {
   readonly arch: Arch;
 }
 
-/** The compiled filters have the last word: where they answered otherwise, an explanation would be a lie. */
-function prove(entry: FilterRule, { name, given, filters, arch }: Proof): void {
-  const args = [0, 1, 2, 3, 4, 5].map((index) => given.get(index) ?? 0n);
-  const answer = formatAnswer(simulateFilters(filters, { arch, nr: syscallNumbers(arch)[name] ?? -1, args }));
-  if (answer !== formatAction(entry.action))
-    throw new BelljarError("internal", `explaining '${name}': the rules say ${formatAction(entry.action)}, the compiled filters ${answer}`);
+/**
+ * The compiled filters have the last word: for a call of every way through them, the simulator has to answer what the entries
+ * say. Where there are more ways than can be walked, nothing is tried.
+ */
+function prove(entries: readonly FilterRule[], { name, given, filters, arch }: Proof): void {
+  for (const args of callsThrough(filters, given, knownCall(arch, syscallNumbers(arch)[name] ?? -1))) {
+    const said = entries.find(({ conditions }) => conditions.every((condition) => conditionHolds(condition, args[condition.index] ?? 0n)));
+    const answer = formatAnswer(simulateFilters(filters, { arch, nr: syscallNumbers(arch)[name] ?? -1, args }));
+    if (said !== undefined && answer === formatAction(said.action)) continue;
+    throw new BelljarError(
+      "internal",
+      `explaining '${name}(${args.join(", ")})': the compiled filters answer ${answer}, the rules otherwise`,
+    );
+  }
+}
+
+function callsThrough(filters: readonly Uint8Array[], given: GivenArguments, call: Knowledge): readonly (readonly bigint[])[] {
+  const word = (value: bigint): readonly Atom[] => [{ mask: fullWord, low: Number(value), high: Number(value), inside: true }];
+  const registers = [...given].flatMap(([index, value]): readonly (readonly [number, readonly Atom[]])[] => [
+    [dataOffset.low(index), word(value & 0xffffffffn)],
+    [dataOffset.high(index), word(value >> 32n)],
+  ]);
+  try {
+    return regionsOf([filters], new Map([...call, ...registers])).map((region) => witnessOf(region).args);
+  } catch (error) {
+    if (error instanceof RangeError) return [];
+    throw error;
+  }
 }
