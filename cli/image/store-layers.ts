@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { bootId } from "../host/boot-id.ts";
 import { makeFolders } from "../host/make-folders.ts";
@@ -60,15 +60,27 @@ export async function layerMeta(paths: StorePaths, chainId: Digest, world: IdWor
   }
 }
 
+/** false when something is there already. */
+async function renameUnlessThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if (["ENOTEMPTY", "EEXIST"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
+    throw error;
+  }
+}
+
 /** Moves a finished layer to its place; false when there is one already that can be used. */
 async function place(paths: StorePaths, from: string, to: string): Promise<boolean> {
   makeFolders(dirname(to));
+  // A folder replaces no other one that holds something. Whether it is on the disk after a crash does not matter: nothing leads to it yet.
+  if (await renameUnlessThere(from, to)) return true;
   // Under a lock, so that nobody takes the fresh layer of another for the stale one that both saw.
   return withLock(join(paths.locks, "layers"), { mode: "exclusive" }, async () => {
     if (isThere(to) && !isStale(to)) return false;
     await discard(paths, to);
     await rename(from, to);
-    await syncFolder(dirname(to));
     return true;
   });
 }
@@ -95,20 +107,9 @@ export async function beginLayer(
     },
     commit: (meta) =>
       inStore(writing, target, async () => {
-        const file = await open(join(folder, metaName), "wx", 0o644);
-        try {
-          await file.writeFile(`${JSON.stringify({ ...meta, chainId }, null, 2)}\n`);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        const mark = await open(join(folder, unsettledName), "wx", 0o644);
-        try {
-          await mark.writeFile(bootId());
-          await mark.sync();
-        } finally {
-          await mark.close();
-        }
+        await writeFile(join(folder, unsettledName), bootId(), { flag: "wx" });
+        await writeFile(join(folder, metaName), `${JSON.stringify({ ...meta, chainId }, null, 2)}\n`, { flag: "wx" });
+        // Both names are on the disk before the layer has its own. A mark that a crash has emptied says as much as one of another boot.
         await syncFolder(folder);
         if (!(await place(paths, folder, target))) await discard(paths, folder);
       }),

@@ -3,6 +3,7 @@ import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { chainIds } from "./digest.ts";
 import { type AppliedLayer, applyLayer } from "./layer/apply-layer.ts";
+import { type LayerHelper, layerHelper } from "./layer/helper.ts";
 import { idWorld, type LayerIds } from "./layer/ids.ts";
 import type { LayerLimits } from "./layer/limits.ts";
 import { layerWarnings, ownerWarning } from "./layer/warnings.ts";
@@ -79,49 +80,63 @@ function readNotes(meta: Readonly<Record<string, unknown>> | null): Pick<LayerNo
   };
 }
 
-/** Unpacks one layer unless it is there, and returns what was noted of it. */
-async function ensureLayer(
+type Notes = Pick<LayerNotes, "squashedOwners" | "warnings">;
+
+/** Unpacks one layer, on top of those below it. */
+async function unpackLayer(
   options: UnpackOptions,
   chain: readonly Digest[],
-  at: number,
-): Promise<Pick<LayerNotes, "squashedOwners" | "warnings">> {
+  { at, helper }: { readonly at: number; readonly helper: LayerHelper },
+): Promise<Notes> {
   const { store, manifest, config, ids, limits, signal, name } = options;
   const world = idWorld(ids);
   const [chainId, blob, diffId] = [chain[at], manifest.layers[at], config.rootfs.diff_ids[at]];
   if (chainId === undefined || blob === undefined || diffId === undefined) throw new RangeError("no such layer");
-  if (store.hasLayer(chainId, world)) return readNotes(await store.layerMeta(chainId, world));
-  const doing = `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${blob.digest})`;
-  return store.exclusively(
-    `unpack ${world} ${chainId}`,
-    async () => {
-      // Another process may have been at it while this one waited.
-      if (store.hasLayer(chainId, world)) return readNotes(await store.layerMeta(chainId, world));
-      const writer = await store.beginLayer(chainId, world, ids);
-      try {
-        const applied = await applyLayer({
-          doing,
-          blob: await store.readBlob(blob),
-          diffId,
-          root: writer.path,
-          lowers: chain
-            .slice(0, at)
-            .map((below) => store.layerPath(below, world))
-            .reverse(),
-          ids,
-          ...(limits === undefined ? {} : { limits }),
-          signal,
-          progress: (bytes) => options.progress?.({ layer: at, layers: manifest.layers.length, bytes }),
-        });
-        const notes = notesOf(applied, layerWarnings(`layer ${at + 1}`, applied));
-        await writer.commit({ ...notes, ids });
-        return notes;
-      } catch (error) {
-        await writer.abort();
-        throw error;
-      }
-    },
-    signal,
-  );
+  const writer = await store.beginLayer(chainId, world, ids);
+  try {
+    const applied = await applyLayer({
+      doing: `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${blob.digest})`,
+      blob: await store.readBlob(blob),
+      diffId,
+      root: writer.path,
+      lowers: chain
+        .slice(0, at)
+        .map((below) => store.layerPath(below, world))
+        .reverse(),
+      ids,
+      helper,
+      ...(limits === undefined ? {} : { limits }),
+      signal,
+      progress: (bytes) => options.progress?.({ layer: at, layers: manifest.layers.length, bytes }),
+    });
+    const notes = notesOf(applied, layerWarnings(`layer ${at + 1}`, applied));
+    await writer.commit({ ...notes, ids });
+    return notes;
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** Unpacks what is not there of a chain of layers; what was noted of each. */
+async function unpackMissing(options: UnpackOptions, chain: readonly Digest[]): Promise<readonly Notes[]> {
+  const { store, ids, name, signal } = options;
+  const world = idWorld(ids);
+  const helper = layerHelper(ids);
+  const all: Notes[] = [];
+  try {
+    for (const [at, chainId] of chain.entries()) {
+      if (signal?.aborted) throw new BelljarError("cancelled", `unpacking ${quoted(name)}: cancelled`, { cause: signal.reason });
+      const isThere = store.hasLayer(chainId, world);
+      all.push(isThere ? readNotes(await store.layerMeta(chainId, world)) : await unpackLayer(options, chain, { at, helper }));
+      options.progress?.({ layer: at, layers: chain.length, bytes: null });
+    }
+    await helper.close();
+    return all;
+  } catch (error) {
+    await helper.kill();
+    throw error;
+  }
 }
 
 /**
@@ -140,18 +155,15 @@ export async function unpackImage(options: UnpackOptions): Promise<Unpacked> {
   await store.hold(signal);
   const world = idWorld(ids);
   const chain = chainIds(diffIds);
-  const warnings: string[] = [];
-  let squashedOwners = 0;
-  for (let at = 0; at < chain.length; at++) {
-    if (signal?.aborted) throw new BelljarError("cancelled", `unpacking ${quoted(name)}: cancelled`, { cause: signal.reason });
-    const notes = await ensureLayer(options, chain, at);
-    squashedOwners += notes.squashedOwners;
-    warnings.push(...notes.warnings);
-    options.progress?.({ layer: at, layers: chain.length, bytes: null });
-  }
+  const [lowest] = chain;
+  const unpack = () => unpackMissing(options, chain);
+  // Images that share a layer share all below it: whoever unpacks the same waits, and finds it.
+  const isComplete = lowest === undefined || chain.every((chainId) => store.hasLayer(chainId, world));
+  const notes = isComplete ? await unpack() : await store.exclusively(`unpack ${world} ${lowest}`, unpack, signal);
+  const squashedOwners = notes.reduce((sum, one) => sum + one.squashedOwners, 0);
   return {
     layers: chain.map((chainId) => ({ chainId, path: store.layerPath(chainId, world) })),
-    warnings: [...ownerWarning(squashedOwners, ids.kind === "single"), ...warnings],
+    warnings: [...ownerWarning(squashedOwners, ids.kind === "single"), ...notes.flatMap(({ warnings }) => warnings)],
     world,
   };
 }

@@ -192,6 +192,12 @@ static void close_all(struct apply *apply)
 		close_fd(&apply->view.lowers[i]);
 }
 
+static bool is_path(const struct frame *frame)
+{
+	return frame->length >= 2 && frame->length <= ENTRIES_MAX_PATH_BYTES &&
+	       frame->payload[frame->length - 1] == '\0';
+}
+
 static int next(struct apply *apply, bool *ret_ended)
 {
 	struct frame frame;
@@ -200,14 +206,13 @@ static int next(struct apply *apply, bool *ret_ended)
 	if (r < 0)
 		return view_fail(&apply->view, APPLY_STAGE_PROTOCOL, r);
 	if (frame.kind == FRAME_KIND_LOWER) {
-		if (apply->begun || frame.length < 2 || frame.length > ENTRIES_MAX_PATH_BYTES ||
-		    frame.payload[frame.length - 1] != '\0')
+		if (apply->begun || !is_path(&frame))
 			return view_fail(&apply->view, APPLY_STAGE_PROTOCOL, -EBADMSG);
 		return add_lower(apply, &frame);
 	}
 	if (frame.kind == FRAME_KIND_BEGIN)
 		return begin(apply, &frame);
-	if (!apply->begun)
+	if (!apply->begun || frame.kind == FRAME_KIND_ROOT)
 		return view_fail(&apply->view, APPLY_STAGE_PROTOCOL, -EBADMSG);
 	if (frame.kind == FRAME_KIND_DATA)
 		return write_data(apply, &frame);
@@ -231,4 +236,31 @@ int apply_stream(struct apply *apply, uint8_t *buffer)
 		r = next(apply, &ended);
 	close_all(apply);
 	return r;
+}
+
+int apply_next(struct apply *apply)
+{
+	struct view *view = &apply->view;
+	struct frame frame;
+	int r;
+
+	/* Nothing of the last layer but the stream: what the next one finds must not depend on what came before. */
+	apply->done = (struct wire_done){ 0 };
+	apply->reports = 0;
+	apply->begun = false;
+	apply->entry = (struct entry){ 0 };
+	apply->path[0] = '\0';
+	view->lower_count = 0;
+	view->chown = false;
+	view->stage = APPLY_STAGE_NONE;
+	view->whiteouts = view->directories = 0;
+	close_fd(&apply->root);
+	if (reader_ended(&apply->reader))
+		return 0;
+	r = reader_next(&apply->reader, &frame);
+	if (r < 0 || frame.kind != FRAME_KIND_ROOT || !is_path(&frame))
+		return view_fail(view, APPLY_STAGE_PROTOCOL, r < 0 ? r : -EBADMSG);
+	copy_text(apply->path, sizeof(apply->path), (const char *)frame.payload);
+	apply->root = open(apply->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return apply->root < 0 ? view_fail(view, APPLY_STAGE_ROOT, -errno) : 1;
 }

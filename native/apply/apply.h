@@ -26,6 +26,11 @@ struct apply {
  * layer is then unusable. buffer: READER_BUFFER_BYTES.
  */
 int apply_stream(struct apply *apply, uint8_t *buffer);
+/*
+ * After a layer that succeeded: takes up the directory of the next one, named by its frame. 1, 0 at the end of the stream,
+ * negative errno as apply_stream.
+ */
+int apply_next(struct apply *apply);
 /* One entry, but not its data. */
 int apply_entry(struct apply *apply);
 int apply_hardlink(struct apply *apply, uint32_t depth, const char *name);

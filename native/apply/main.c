@@ -2,7 +2,7 @@
 /*
  * belljar-apply: makes one layer of an image from a stream of entries, or removes a tree, as root of a user namespace.
  *
- *   belljar-apply apply ROOT IDS...    frames on stdin (cli/image/layer/entries.def.json), reports on stdout
+ *   belljar-apply apply ROOT IDS...    frames on stdin (cli/image/layer/entries.def.json), reports on stdout; more layers may follow
  *   belljar-apply remove PATH IDS...   removes PATH and all below it; a report on stdout
  *   belljar-apply accounts N LAYER... IDS...  the merged layers' /etc/passwd and /etc/group on stdout (accounts.h)
  *   belljar-apply merge ROOT LAYERS N  copies the layers LAYERS/0 to LAYERS/N-1 over each other into ROOT; as a companion of a
@@ -75,13 +75,19 @@ static int apply_main(int root)
 		return send_failure((struct wire_report){ 0, APPLY_STAGE_ROOT, (uint32_t)errno, 0 }, "");
 	apply->report = 1;
 	apply->root = root;
-	r = apply_stream(apply, (uint8_t *)(apply + 1));
+	do {
+		r = apply_stream(apply, (uint8_t *)(apply + 1));
+		if (r == 0 && send_report(REPORT_KIND_DONE, &apply->done, sizeof(apply->done)) < 0)
+			return 1;
+		if (r == 0)
+			r = apply_next(apply);
+	} while (r > 0);
 	if (r < 0) {
 		const struct wire_report report = { apply->entry.head.index, apply->view.stage, (uint32_t)-r, 0 };
 
 		return send_failure(report, apply->path);
 	}
-	return send_report(REPORT_KIND_DONE, &apply->done, sizeof(apply->done)) < 0;
+	return 0;
 }
 
 static int remove_main(const char *path)
@@ -138,7 +144,7 @@ int main(int argc, char **argv)
 	int root = -1, r;
 
 	if (strcmp(mode, "version") == 0)
-		return write_all(1, "belljar-apply entries 1\n", 24) < 0;
+		return write_all(1, "belljar-apply entries 2\n", 24) < 0;
 	if (strcmp(mode, "usage") == 0 && argc == 3) {
 		prepare_process();
 		return -usage_watch(argv[2], READY_FD);

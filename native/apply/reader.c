@@ -27,6 +27,11 @@ static int need(struct reader *reader, uint32_t count)
 	return 0;
 }
 
+bool reader_ended(struct reader *reader)
+{
+	return reader->start == reader->end && need(reader, 1) == -EPIPE;
+}
+
 int reader_more(struct reader *reader, const uint8_t **ret_bytes)
 {
 	uint32_t have;

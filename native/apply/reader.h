@@ -35,6 +35,8 @@ struct xattr {
 	uint32_t value_length;
 };
 
+/* Whether the stream ends here, between two frames. Waits for what comes. */
+bool reader_ended(struct reader *reader);
 /* The next frame, checked for kind and length. 0, -EPIPE at an early end, -EBADMSG. */
 int reader_next(struct reader *reader, struct frame *ret_frame);
 /* More bytes of a data frame: their number, 0 when the frame is complete, negative errno. */

@@ -4,10 +4,11 @@ import type { Digest } from "../oci-types.ts";
 import { changeset, type Deviations, noDeviations, UnmappedId } from "./changeset.ts";
 import { decompress } from "./decompress.ts";
 import { frameWriter } from "./frames.ts";
-import { type Applied, startApplier } from "./helper.ts";
+import { type LayerHelper, layerHelper } from "./helper.ts";
 import type { LayerIds } from "./ids.ts";
 import { defaultLayerLimits, type LayerLimits } from "./limits.ts";
 import { LayerProblem, layerError } from "./problem.ts";
+import type { LayerReports } from "./reports.ts";
 import { tarReader } from "./tar-reader.ts";
 
 export interface ApplyLayer {
@@ -22,13 +23,15 @@ export interface ApplyLayer {
   /** Differences of the layers below, topmost first. */
   readonly lowers: readonly string[];
   readonly ids: LayerIds;
+  /** The process that makes it, where it makes others too; it is killed when this layer fails. */
+  readonly helper?: LayerHelper;
   readonly limits?: Partial<LayerLimits>;
   readonly signal?: AbortSignal | undefined;
   /** Called with the number of bytes that were decompressed so far. */
   readonly progress?: ((bytes: number) => void) | undefined;
 }
 
-export interface AppliedLayer extends Applied {
+export interface AppliedLayer extends LayerReports {
   readonly deviations: Deviations;
   /** Of the decompressed archive. */
   readonly diffId: Digest;
@@ -44,13 +47,15 @@ export async function applyLayer(options: ApplyLayer): Promise<AppliedLayer> {
   const { doing, ids, signal } = options;
   const limits = { ...defaultLayerLimits, ...options.limits };
   const deviations = noDeviations();
-  const applier = startApplier(doing, options.root, ids);
+  const helper = options.helper ?? layerHelper(ids);
+  const applier = helper.begin(doing, options.root);
   const frames = frameWriter(applier.send);
   const reader = tarReader(changeset(frames, { ids, limits, deviations }), limits);
   const hash = hashFor(options.diffId ?? "sha256:0000000000000000000000000000000000000000000000000000000000000000");
   const algorithm = options.diffId === null ? "sha256" : splitDigest(options.diffId).algorithm;
   let bytes = 0;
   try {
+    if (applier.isNext) frames.root(options.root);
     for (const lower of options.lowers) frames.lower(lower);
     frames.begin({ chown: ids.kind === "subordinate" });
     for await (const chunk of decompress(options.blob, limits)) {
@@ -68,10 +73,11 @@ export async function applyLayer(options: ApplyLayer): Promise<AppliedLayer> {
       throw new LayerProblem(`the decompressed layer is not what the configuration says: ${diffId} instead of ${options.diffId}`);
     frames.end();
     const applied = await applier.finish();
+    if (options.helper === undefined) await helper.close();
     deviations.clampedTimes += applied.done.clampedTimes;
     return { ...applied, deviations, diffId, bytes };
   } catch (error) {
-    await applier.kill();
+    await helper.kill();
     if (signal?.aborted) throw new BelljarError("cancelled", `${doing}: cancelled`, { cause: error });
     if (error instanceof UnmappedId)
       throw new BelljarError("image-invalid", `${doing}: ${error.message}`, { cause: error, hint: error.hint });

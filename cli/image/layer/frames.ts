@@ -27,6 +27,8 @@ export interface ApplyEntry {
 }
 
 export interface FrameWriter {
+  /** The directory of the next layer; that of the first one is an argument. */
+  root(path: string): void;
   lower(path: string): void;
   begin(options: { readonly chown: boolean }): void;
   entry(entry: ApplyEntry): void;
@@ -71,14 +73,17 @@ export function frameWriter(send: (bytes: Buffer) => void): FrameWriter {
     return at + text.length + 1;
   };
 
+  const path = (kind: "root" | "lower", name: string): void => {
+    const bytes = Buffer.from(name);
+    const at = frame(kind, bytes.length + 1);
+    bytes.copy(batch, at);
+    batch[at + bytes.length] = 0;
+  };
+
   return {
     flush,
-    lower(path) {
-      const bytes = Buffer.from(path);
-      const at = frame("lower", bytes.length + 1);
-      bytes.copy(batch, at);
-      batch[at + bytes.length] = 0;
-    },
+    root: (name) => path("root", name),
+    lower: (name) => path("lower", name),
     begin({ chown }) {
       const at = frame("begin", beginLayout.size);
       batch.writeUInt32LE(entriesVersion, at + beginLayout.version);

@@ -1,23 +1,29 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import type { Writable } from "node:stream";
 import { BelljarError } from "../../../policy/errors.ts";
 import { applyPath } from "./apply-path.ts";
 import { applyFailure } from "./failure.ts";
 import { idArguments, type LayerIds } from "./ids.ts";
-import { type DoneReport, type Reports, reportReader, type StageReport } from "./reports.ts";
-
-export interface Applied {
-  readonly done: DoneReport;
-  readonly warnings: readonly StageReport[];
-}
+import { type LayerReports, type Reports, reportReader } from "./reports.ts";
 
 export interface Applier {
+  /** The helper has made other layers before: the stream must name the directory of this one. */
+  readonly isNext: boolean;
   /** Sends bytes; they belong to the stream from now on. */
   send(bytes: Buffer): void;
   /** Resolves when there is room for more; rejects when the helper has failed. */
   room(): Promise<void>;
   /** After the last frame: what the helper did. Throws LayerProblem or BelljarError. */
-  finish(): Promise<Applied>;
-  /** Ends the helper, whatever it is doing, and waits for its end. */
+  finish(): Promise<LayerReports>;
+}
+
+/** One process that makes layers, one after the other. */
+export interface LayerHelper {
+  /** Begins a layer in an empty directory. The one before must be finished. `doing`: for errors. */
+  begin(doing: string, root: string): Applier;
+  /** After the last layer: waits for its end. */
+  close(): Promise<void>;
+  /** Ends it, whatever it is doing, and waits for its end. */
   kill(): Promise<void>;
 }
 
@@ -31,8 +37,8 @@ interface Ended {
 const maxStderr = 2000;
 
 /** Resolves when the process has ended and its streams are read. */
-function whenEnded(child: ChildProcess): Promise<Ended> {
-  const reader = reportReader();
+function whenEnded(child: ChildProcess, onDone?: (layer: LayerReports) => void): Promise<Ended> {
+  const reader = reportReader(onDone);
   let stderr = "";
   child.stdout?.on("data", (chunk: Buffer) => reader.write(chunk));
   child.stderr?.on("data", (chunk: Buffer) => {
@@ -57,10 +63,15 @@ function failureOf(doing: string, { exitCode, signal, reports, stderr }: Ended):
   return new BelljarError("internal", `${doing}: belljar-apply ${how}${stderr === "" ? "" : `: ${stderr.trim()}`}`);
 }
 
-function start(doing: string, args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
+interface Started {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+}
+
+function start(doing: string, args: readonly string[], onDone?: (layer: LayerReports) => void): Started {
   const path = applyPath();
   const child = spawn(path, args, { stdio: ["pipe", "pipe", "pipe"], env: {} });
-  const ended = whenEnded(child).catch((cause: unknown) => {
+  const ended = whenEnded(child, onDone).catch((cause: unknown) => {
     throw new BelljarError("internal", `${doing}: '${path}': ${(cause as Error).message}`, {
       cause,
       hint: "the helper is built and installed with belljar: install it again",
@@ -70,51 +81,70 @@ function start(doing: string, args: readonly string[]): { readonly child: ChildP
   return { child, ended };
 }
 
-/** Starts belljar-apply on the directory of one layer. */
-export function startApplier(doing: string, root: string, ids: LayerIds): Applier {
-  const { child, ended } = start(doing, ["apply", root, ...idArguments(ids)]);
+/** Resolves when a full pipe takes more: true, or is closed: false. */
+function drained(stdin: Writable): Promise<boolean> {
+  return new Promise((resolve) => {
+    const done = (value: boolean) => (): void => {
+      stdin.off("drain", onDrain);
+      stdin.off("close", onClose);
+      resolve(value);
+    };
+    const onDrain = done(true);
+    const onClose = done(false);
+    stdin.on("drain", onDrain);
+    stdin.on("close", onClose);
+  });
+}
+
+function startFirst(doing: string, root: string, options: { readonly ids: LayerIds; readonly onDone: (layer: LayerReports) => void }) {
+  const { child, ended } = start(doing, ["apply", root, ...idArguments(options.ids)], options.onDone);
   const { stdin } = child;
   if (stdin === null) throw new Error("no pipe to belljar-apply");
   // It stops reading when it fails; why is in its report.
   stdin.on("error", () => undefined);
-  let full = false;
-  const failed = async (): Promise<never> => {
-    const outcome = await ended;
-    throw failureOf(doing, outcome) ?? new BelljarError("internal", `${doing}: belljar-apply ended too early`);
-  };
+  return { child, ended, stdin };
+}
+
+/** belljar-apply for the layers of one image; started with the first one. */
+export function layerHelper(ids: LayerIds): LayerHelper {
+  let running: ReturnType<typeof startFirst> | null = null;
+  let onDone: (layer: LayerReports) => void = () => undefined;
   return {
-    send(bytes) {
-      if (!stdin.write(bytes)) full = true;
-    },
-    async room() {
-      if (stdin.destroyed || child.exitCode !== null || child.signalCode !== null) await failed();
-      if (!full) return;
-      full = false;
-      const drained = await new Promise<boolean>((resolve) => {
-        const done = (value: boolean) => (): void => {
-          stdin.off("drain", onDrain);
-          stdin.off("close", onClose);
-          resolve(value);
-        };
-        const onDrain = done(true);
-        const onClose = done(false);
-        stdin.on("drain", onDrain);
-        stdin.on("close", onClose);
+    begin(doing, root) {
+      const isNext = running !== null;
+      running ??= startFirst(doing, root, { ids, onDone: (layer) => onDone(layer) });
+      const { child, ended, stdin } = running;
+      const done = new Promise<LayerReports>((resolve) => {
+        onDone = resolve;
       });
-      if (!drained) await failed();
+      let full = false;
+      const failed = async (): Promise<never> => {
+        const outcome = await ended;
+        throw failureOf(doing, outcome) ?? new BelljarError("internal", `${doing}: belljar-apply ended too early`);
+      };
+      return {
+        isNext,
+        send(bytes) {
+          if (!stdin.write(bytes)) full = true;
+        },
+        async room() {
+          if (stdin.destroyed || child.exitCode !== null || child.signalCode !== null) await failed();
+          if (!full) return;
+          full = false;
+          if (!(await drained(stdin))) await failed();
+        },
+        finish: () => Promise.race([done, failed()]),
+      };
     },
-    async finish() {
-      stdin.end();
-      const outcome = await ended;
-      const failure = failureOf(doing, outcome);
+    async close() {
+      if (running === null) return;
+      running.stdin.end();
+      const failure = failureOf("unpacking", await running.ended);
       if (failure !== null) throw failure;
-      const { done, warnings } = outcome.reports;
-      if (done === null) throw new BelljarError("internal", `${doing}: belljar-apply said nothing`);
-      return { done, warnings };
     },
     async kill() {
-      child.kill("SIGKILL");
-      await ended.catch(() => undefined);
+      running?.child.kill("SIGKILL");
+      await running?.ended.catch(() => undefined);
     },
   };
 }

@@ -19,13 +19,21 @@ export interface DoneReport {
   readonly clampedTimes: number;
 }
 
+/** Of a layer that is finished. */
+export interface LayerReports {
+  readonly done: DoneReport;
+  readonly warnings: readonly StageReport[];
+}
+
 export interface Reports {
+  /** Since the last layer that was finished. */
   readonly warnings: readonly StageReport[];
   readonly failed: StageReport | null;
+  /** The last one. */
   readonly done: DoneReport | null;
 }
 
-/** More than the helper ever sends. */
+/** More than the helper ever sends for one layer. */
 const maxBytes = 1024 * 1024;
 
 export interface ReportReader {
@@ -59,33 +67,53 @@ function doneReport(payload: Buffer): DoneReport {
   };
 }
 
-/** Collects what belljar-apply writes to its stdout. */
-export function reportReader(): ReportReader {
-  const chunks: Buffer[] = [];
+/** Takes what belljar-apply writes to its stdout; `onDone` hears of each layer that is finished. */
+export function reportReader(onDone: (layer: LayerReports) => void = () => undefined): ReportReader {
+  let rest: Buffer = Buffer.alloc(0);
+  /** Of one layer. */
   let have = 0;
+  let warnings: StageReport[] = [];
+  let failed: StageReport | null = null;
+  let done: DoneReport | null = null;
+  let problem: unknown = null;
+
+  const take = (kind: number, payload: Buffer): void => {
+    if (kind === reportKind.warning) warnings.push(stageReport(payload));
+    else if (kind === reportKind.failed) failed = stageReport(payload);
+    else if (kind === reportKind.done) {
+      done = doneReport(payload);
+      onDone({ done, warnings });
+      warnings = [];
+      have = 0;
+    } else throw new Error(`a report of the unknown kind ${reportKindNames[kind] ?? kind}`);
+  };
+  const takeAll = (): void => {
+    let at = 0;
+    while (rest.length - at >= frameLayout.size) {
+      const from = at + frameLayout.size;
+      const end = from + rest.readUInt32LE(at + frameLayout.length);
+      if (end > rest.length) break;
+      take(rest.readUInt32LE(at + frameLayout.kind), rest.subarray(from, end));
+      at = end;
+    }
+    rest = rest.subarray(at);
+  };
+
   return {
     write(chunk) {
+      if (problem !== null) return;
       have += chunk.length;
-      if (have <= maxBytes) chunks.push(chunk);
+      try {
+        if (have > maxBytes) throw new Error("more reports than there can be");
+        rest = Buffer.concat([rest, chunk]);
+        takeAll();
+      } catch (error) {
+        problem = error;
+      }
     },
     end() {
-      if (have > maxBytes) throw new Error("more reports than there can be");
-      const bytes = Buffer.concat(chunks);
-      const warnings: StageReport[] = [];
-      let failed: StageReport | null = null;
-      let done: DoneReport | null = null;
-      for (let at = 0; at < bytes.length; ) {
-        if (bytes.length - at < frameLayout.size) throw new Error("a report that is cut off");
-        const kind = bytes.readUInt32LE(at + frameLayout.kind);
-        const end = at + frameLayout.size + bytes.readUInt32LE(at + frameLayout.length);
-        if (end > bytes.length) throw new Error("a report that is cut off");
-        const payload = bytes.subarray(at + frameLayout.size, end);
-        if (kind === reportKind.warning) warnings.push(stageReport(payload));
-        else if (kind === reportKind.failed) failed = stageReport(payload);
-        else if (kind === reportKind.done) done = doneReport(payload);
-        else throw new Error(`a report of the unknown kind ${reportKindNames[kind] ?? kind}`);
-        at = end;
-      }
+      if (problem !== null) throw problem;
+      if (rest.length > 0) throw new Error("a report that is cut off");
       return { warnings, failed, done };
     },
   };

@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ENTRIES_VERSION 1u
+#define ENTRIES_VERSION 2u
 #define ENTRIES_MAX_FRAME_BYTES 1310720u
 #define ENTRIES_MAX_PATH_BYTES 4096u
 #define ENTRIES_MAX_DEPTH 512u
@@ -19,7 +19,8 @@ enum frame_kind {
 	FRAME_KIND_ENTRY = 3,
 	FRAME_KIND_DATA = 4,
 	FRAME_KIND_END = 5,
-	FRAME_KIND_COUNT = 6,
+	FRAME_KIND_ROOT = 6,
+	FRAME_KIND_COUNT = 7,
 };
 
 enum entry_type {

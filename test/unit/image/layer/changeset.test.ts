@@ -74,6 +74,7 @@ function recorder(): Recorded {
     data(bytes) {
       this.bytes += bytes.length;
     },
+    root: () => undefined,
     lower: () => undefined,
     begin: () => undefined,
     end: () => undefined,
@@ -230,6 +231,22 @@ describe("reports", () => {
     ])
       expect(() => read(bad)).toThrow();
     expect(() => read(Buffer.alloc(2_000_000))).toThrow(/more reports/);
+  });
+
+  test("of several layers are told apart, in whatever pieces they come", () => {
+    const text = (path: string) => Buffer.concat([Buffer.from(Uint32Array.of(3, 9, 28, path.length + 1).buffer), Buffer.from(`${path}\0`)]);
+    const done = (files: number) => frame(3, Buffer.from(BigUint64Array.of(BigInt(files), 0n, 0n, 0n, 0n, 0n).buffer));
+    const bytes = Buffer.concat([frame(1, text("a")), frame(1, text("b")), done(1), done(2), frame(1, text("c")), failed(9, 28, "d")]);
+    for (const size of [1, 7, bytes.length]) {
+      const layers: (readonly [number, readonly string[]])[] = [];
+      const reader = reportReader((layer) => layers.push([layer.done.files, layer.warnings.flatMap(({ texts }) => texts)]));
+      for (let at = 0; at < bytes.length; at += size) reader.write(bytes.subarray(at, at + size));
+      expect(layers).toEqual([
+        [1, ["a", "b"]],
+        [2, []],
+      ]);
+      expect(reader.end()).toMatchObject({ warnings: [{ texts: ["c"] }], failed: { texts: ["d"] } });
+    }
   });
 
   test("become errors that say whose fault it is", () => {
