@@ -91,3 +91,24 @@ needs(
     'new (require("node:worker_threads").Worker)("require(`node:worker_threads`).parentPort.postMessage(3)", { eval: true }).on("message", console.log)';
   expect(await belljarRun([...file, "--", "node", "-e", node])).toMatchObject({ code: 0, stdout: "3\n" });
 });
+
+needs("userns")("a hostile file: too large, too deep, keys given twice, no file at all", async () => {
+  const cases: readonly (readonly [string, string])[] = [
+    [`{"defaultAction":"SCMP_ACT_ERRNO","comment":"${"x".repeat(1024 * 1024)}"}`, "is larger than 1024 KiB"],
+    [`{"comment":${"[".repeat(100_000)}`, "nested deeper than 32 levels"],
+    ['{"defaultAction":"SCMP_ACT_ERRNO","defaultAction":"SCMP_ACT_ALLOW"}', "defaultAction: is given twice"],
+    [
+      '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW","args":{"index":0}}]}',
+      "syscalls[0].args: must be a list",
+    ],
+  ];
+  for (const [text, words] of cases) {
+    const { cwd, file } = folder(text);
+    const { code, stderr } = await belljar(["run", "-p", "./mine.json", "--", "true"], { cwd });
+    expect(code).toBe(125);
+    expect(stderr).toContain(`profile '${file}': `);
+    expect(stderr).toContain(words);
+  }
+  const device = await belljar(["run", "--set", "seccomp.file=/dev/zero", "--", "true"]);
+  expect(device).toMatchObject({ code: 125, stderr: expect.stringContaining("'/dev/zero': is no regular file") });
+});
