@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { driveGroup, loadTypeScript, must, root } from "./measure.mjs";
 
 /** A root file system with nothing but a static busybox. */
-function makeRootfs(dir) {
+export function makeRootfs(dir) {
   const rootfs = join(dir, "rootfs");
   for (const name of ["bin", "dev", "proc", "tmp", "work", "etc"]) mkdirSync(join(rootfs, name), { recursive: true });
   const busybox = ["/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static"].find((path) => existsSync(path));
@@ -50,7 +50,7 @@ export async function launcherGroups({ dir, drive, rounds }) {
   const rootfs = makeRootfs(dir);
   const { benchPlan } = await loadTypeScript(dir, "test/bench/plans.ts");
   const launcherCase = (name, cgroup) => {
-    const plan = benchPlan(rootfs, cgroup);
+    const plan = benchPlan(rootfs, { cgroup });
     if (plan === null) return null;
     const path = join(dir, `${cgroup}.plan`);
     writeFileSync(path, plan.bytes);

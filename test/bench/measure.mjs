@@ -21,8 +21,8 @@ export function must(argv, more = {}) {
   return stdout;
 }
 
-/** A TypeScript module, bundled as the command is. */
-export async function loadTypeScript(dir, path) {
+/** A TypeScript module, bundled as the command is: the path of the bundle. */
+export async function bundleTypeScript(dir, path) {
   const { outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: [path],
@@ -35,8 +35,10 @@ export async function loadTypeScript(dir, path) {
   });
   const bundled = join(dir, `${path.replace(/\W/g, "-")}.mjs`);
   writeFileSync(bundled, outputFiles[0].contents);
-  return import(pathToFileURL(bundled).href);
+  return bundled;
 }
+
+export const loadTypeScript = async (dir, path) => import(pathToFileURL(await bundleTypeScript(dir, path)).href);
 
 function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
@@ -46,12 +48,13 @@ function median(numbers) {
 
 const quantile = (numbers, q) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(q * numbers.length))];
 
-/** What was measured of each case, in the group's unit, and what it is to the first case. */
+/** What was measured of each case, in the group's unit, and what it is to the first case; `more` is the median of what it takes beyond the first in the same round. */
 function summarise({ title, unit = "ms", rounds, cases }, samples) {
   const base = median(samples[0]);
   const results = cases.map(({ name, note = null }, i) => ({
     ...{ name, note, median: median(samples[i]), p10: quantile(samples[i], 0.1), p90: quantile(samples[i], 0.9) },
     ratio: median(samples[i]) / base,
+    more: median(samples[i].map((figure, round) => figure - samples[0][round])),
   }));
   return { title, unit, rounds, results };
 }
