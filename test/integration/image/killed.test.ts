@@ -46,7 +46,6 @@ async function withLayers(scene: Scene): Promise<void> {
   const { store } = scene;
   const { descriptor } = await store.resolve(loaded);
   await unpackImage({ store, name: loaded, ...(await store.readImage(descriptor, loaded)), ids: { kind: "single" } });
-  await store.settleLayers();
   await store.close();
 }
 
