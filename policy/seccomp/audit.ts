@@ -21,7 +21,7 @@ import { type FilterInput, type FilterRule, type FilterRules, outcomes, resolveB
 import { syscallNumbers } from "./syscalls.ts";
 
 /** Made between the installation of the filter and execve, when nobody answers yet (read, write), or never to be refused. */
-const neverAudited: ReadonlySet<string> = new Set(["execve", "read", "write", "exit_group"]);
+export const neverAudited: ReadonlySet<string> = new Set(["execve", "read", "write", "exit_group"]);
 
 /** Arguments that tell more of a call than its name; numbers only, never what a pointer leads to. */
 const telling: Readonly<Record<string, readonly number[]>> = {

@@ -8,6 +8,7 @@ import type { SeccompArgSpec, SeccompRuleSpec } from "../profile/types.ts";
 import { argumentWords } from "../verdict/denial-arguments.ts";
 import { formatAction, splitReturnValue } from "./actions.ts";
 import { argumentWidth } from "./arguments.ts";
+import { neverAudited } from "./audit.ts";
 import { allOnes, type Condition } from "./conditions.ts";
 import { type FilterInput, type FilterRule, type FilterRules, fallThroughAction, outcomes, resolveRules } from "./rules.ts";
 import { hasFallback } from "./syscalls.ts";
@@ -66,14 +67,17 @@ interface Learning {
 export function learntRules(input: FilterInput, observations: readonly Observation[]): LearntRules {
   const learning = { input, rules: resolveRules(input) };
   const unlearnt = new Set<string>();
+  const unheard = unheardRules(learning);
+  const asTheyWere = new Set(unheard.flatMap(({ names }) => names));
   const learnt = observations
-    .filter(({ outcome }) => isAllowed(outcome))
+    .filter(({ outcome, syscall }) => isAllowed(outcome) && !asTheyWere.has(syscall))
     .flatMap((one): readonly SeccompRuleSpec[] => {
       const args = argumentsFor(one, learning);
       if (args === null) unlearnt.add(one.syscall);
       return args === null ? [] : [ruleFor(one, args)];
     });
-  return { rules: grouped([...standing(learning), ...learnt, ...refusals(observations, learning, learnt)]), unlearnt: [...unlearnt] };
+  const refused = refusals(observations, learning, learnt).filter(({ names }) => !names.some((name) => asTheyWere.has(name)));
+  return { rules: grouped([...standing(learning), ...unheard, ...learnt, ...refused]), unlearnt: [...unlearnt] };
 }
 
 /** One list of several. What was learnt since goes before the refusals at the list's end; a refusal that somebody put before others stays there. */
@@ -114,15 +118,31 @@ function grouped(rules: readonly SeccompRuleSpec[]): readonly SeccompRuleSpec[] 
   return [...groups.values()].map((rule) => ({ ...rule, names: rule.names.toSorted() }));
 }
 
+function isFree(rules: FilterRules, name: string): boolean {
+  const [first] = rules.bySyscall.get(name) ?? [];
+  const action = first?.action ?? fallThroughAction(rules, name);
+  return (first?.conditions ?? []).length === 0 && splitReturnValue(action).action === "allow";
+}
+
 function standing({ rules }: Learning): readonly SeccompRuleSpec[] {
-  const free = (name: string): boolean => {
-    const [first] = rules.bySyscall.get(name) ?? [];
-    const action = first?.action ?? fallThroughAction(rules, name);
-    return (first?.conditions ?? []).length === 0 && splitReturnValue(action).action === "allow";
-  };
   return always
-    .map(({ names, comment }) => ({ names: names.filter(free), action: "allow", comment }))
+    .map(({ names, comment }) => ({ names: names.filter((name) => isFree(rules, name)), action: "allow", comment }))
     .filter(({ names }) => names.length > 0);
+}
+
+/** Calls of which nobody hears, or not of all of them, keep all their rules: some answers have a way of their own to tell of themselves. */
+function unheardRules({ rules }: Learning): readonly SeccompRuleSpec[] {
+  return [...rules.bySyscall].flatMap(([name, list]) => {
+    const partly = list.some(({ action }) => ["trap", "kill_thread"].includes(splitReturnValue(action).action));
+    if (!partly && (isFree(rules, name) || !neverAudited.has(name))) return [];
+    return outcomes(rules, name).map(({ action, conditions, comment }) => ({
+      names: [name],
+      action: splitReturnValue(action).action === "kill_thread" ? "kill" : formatAction(action),
+      ...(conditions.length === 0 ? {} : { args: conditions.map((condition) => specOf(condition, name)) }),
+      // With the name, for the order of the rules of one call must not become that of another.
+      comment: `${name} as in the base: ${comment ?? "no comment"}`,
+    }));
+  });
 }
 
 function ruleFor({ syscall, outcome, caller, values }: Observation, args: readonly SeccompArgSpec[]): SeccompRuleSpec {

@@ -122,6 +122,24 @@ describe("what is learnt", () => {
     expect(answerOf(learntInput(strict.rules), { name: "ioctl", args: [0n, 0x5401n] })).toBe("allow");
   });
 
+  test("keeps all rules of calls that are not heard, or not all of them", () => {
+    const input = upon(
+      resolved([
+        { names: ["getpgid"], action: "trap", args: [{ index: 0, op: "eq", value: 7 }], comment: "tells of itself" },
+        { names: ["write"], action: "errno:EBADF", args: [{ index: 0, op: "eq", value: 9 }] },
+      ]),
+    );
+    const under = learntInput(learn(input, [{ name: "getpgid", args: [3n] }]).rules);
+    for (const call of [
+      { name: "getpgid", args: [7n] },
+      { name: "getpgid", args: [3n] },
+      { name: "write", args: [9n] },
+      { name: "write", args: [1n] },
+      { name: "read" },
+    ])
+      expect(answerOf(under, call), `${call.name} ${call.args}`).toBe(answerOf(input, call));
+  });
+
   test("says so where a refusal before the permission cannot be told apart", () => {
     const input = upon(
       resolved([
