@@ -36,8 +36,6 @@ export function filterInputOf(policy: ResolvedPolicy, arch: Arch) {
   return { arch, kernel: release(), seccomp, capabilities, userNamespaces: namespaces.user, pinned: limits.cpuset !== null };
 }
 
-type KeptFilters = Omit<CompiledFilters, "warnings">;
-
 /** What of the audit filters is no bytes; masks as text, which JSON has no other word for. */
 interface KeptWords {
   readonly slots: readonly AuditSlot[];
@@ -45,13 +43,14 @@ interface KeptWords {
 }
 
 /** All in one file: parts, each after its length. */
-function pack({ base, profile, audit, digest }: KeptFilters): Uint8Array {
+function pack({ base, profile, audit, digest, warnings }: CompiledFilters): Uint8Array {
   const words: KeptWords | null = audit && {
     slots: audit.slots,
     arguments: audit.arguments.map((one) => ({ ...one, mask: String(one.mask) })),
   };
   const parts = [
     Buffer.from(digest),
+    Buffer.from(JSON.stringify(warnings)),
     base,
     profile,
     ...(audit === null ? [] : [audit.base, audit.profile, Buffer.from(JSON.stringify(words))]),
@@ -66,7 +65,7 @@ function pack({ base, profile, audit, digest }: KeptFilters): Uint8Array {
 }
 
 /** Null for what pack() did not make, or this build would make otherwise. */
-function unpack(packed: Uint8Array): KeptFilters | null {
+function unpack(packed: Uint8Array): CompiledFilters | null {
   try {
     const view = Buffer.from(packed.buffer, packed.byteOffset, packed.byteLength);
     const parts: Buffer[] = [];
@@ -75,9 +74,10 @@ function unpack(packed: Uint8Array): KeptFilters | null {
       parts.push(view.subarray(at + 4, end));
       at = end;
     }
-    const [digest, base, profile, auditBase, auditProfile, text] = parts;
-    if (digest === undefined || base === undefined || profile === undefined) return null;
-    const plain = { base: bytesOf(base), profile: bytesOf(profile), digest: digest.toString("utf8") };
+    const [digest, said, base, profile, auditBase, auditProfile, text] = parts;
+    if (digest === undefined || said === undefined || base === undefined || profile === undefined) return null;
+    const warnings = JSON.parse(said.toString("utf8")) as readonly string[];
+    const plain = { base: bytesOf(base), profile: bytesOf(profile), digest: digest.toString("utf8"), warnings };
     if (auditBase === undefined || auditProfile === undefined || text === undefined) return { ...plain, audit: null };
     const words = JSON.parse(text.toString("utf8")) as KeptWords;
     const kept = words.arguments.map((one) => ({ ...one, mask: BigInt(one.mask) }));
@@ -95,7 +95,7 @@ async function keyOf(input: FilterInput, context: string): Promise<string> {
   return filterKey(input, context);
 }
 
-/** Says whose filter it is: the compiler knows rules, not profiles. */
+/** Says whose filter it is: the compiler knows rules, not profiles. Problems of a file in Docker's format name that file. */
 async function compile(
   policy: ResolvedPolicy,
   { input, heard }: { readonly input: FilterInput; readonly heard: AuditPurpose | null },
@@ -104,14 +104,15 @@ async function compile(
   try {
     return compileFilters(input, heard);
   } catch (error) {
-    if (!(error instanceof BelljarError)) throw error;
+    const { problemsOf } = await import("../../policy/profile/problems.ts");
+    if (!(error instanceof BelljarError) || problemsOf(error).length > 0) throw error;
     throw new BelljarError(error.code, `profile '${policy.name}': ${error.message}`, { hint: error.hint ?? undefined, cause: error });
   }
 }
 
 /**
- * The filters of a policy, from the cache where this build has kept them; the compiler is loaded only when they are not there. A filter
- * that compiles with warnings is not kept, so that every run says them. Throws BelljarError `profile-invalid`.
+ * The filters of a policy, from the cache where this build has kept them; the compiler is loaded only when they are not there. Warnings
+ * are kept with them, so that every run says them. Throws BelljarError `profile-invalid`.
  */
 export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions): Promise<Filters> {
   const { arch, purpose, folder = filterFolder(), build = globalThis.belljarBuild ?? null } = options;
@@ -121,8 +122,8 @@ export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions)
   const key = folder === null || build === null ? null : (options.knownKey ?? (await keyOf(input, context)));
   const cached = folder === null || key === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);
-  if (filters !== null) return { ...filters, warnings: [], key };
+  if (filters !== null) return { ...filters, key };
   const compiled = await compile(policy, { input, heard });
-  const kept = folder !== null && key !== null && compiled.warnings.length === 0 && writeCached(folder, key, pack(compiled));
+  const kept = folder !== null && key !== null && writeCached(folder, key, pack(compiled));
   return { ...compiled, key: kept ? key : null };
 }

@@ -50,6 +50,24 @@ describe.each(["default", "judge", "strict", "unlimited"])("the filters of %s", 
   });
 });
 
+test("warnings are kept, and said again", async () => {
+  const policy = policyOf("default", 2);
+  const twice = { ...policy, seccomp: { ...policy.seccomp, syscalls: policy.seccomp.syscalls.concat(policy.seccomp.syscalls) } };
+  const compiled = await filtersFor(twice, options());
+  expect(compiled.warnings).toEqual([0, 1].map((rule) => `rule ${rule}: never applies to mremap: rule ${rule} says the same first`));
+  expect(readdirSync(folder)).toEqual([compiled.key]);
+  expect(await filtersFor(twice, options())).toEqual(compiled);
+});
+
+test("what is wrong in a file in Docker's format is said of that file", async () => {
+  const policy = policyOf("judge");
+  const file = { path: "/d.json", text: '{"defaultAction":"SCMP_ACT_X"}' };
+  await expect(filtersFor({ ...policy, seccomp: { ...policy.seccomp, file } }, options())).rejects.toMatchObject({
+    code: "profile-invalid",
+    message: expect.stringMatching(/^profile '\/d\.json': defaultAction: must be one of /),
+  });
+});
+
 test("another build, another architecture and another use have keys of their own", async () => {
   const policy = policyOf("default");
   const unaudited = { ...policy, seccomp: { ...policy.seccomp, audit: false } };
