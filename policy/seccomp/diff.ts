@@ -55,7 +55,7 @@ export function diffFilters({
 }
 
 /** Rows for one call; more say nothing to anybody. */
-const maxRows = 256;
+const maxRows = 2048;
 
 interface Target {
   readonly name: string;

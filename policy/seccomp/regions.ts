@@ -22,7 +22,7 @@ export interface Region {
 export type FilterGroups = readonly (readonly Uint8Array[])[];
 
 /** Ways through the filters for one call; beyond it somebody has written very many rules for it. */
-const maxRegions = 4096;
+const maxRegions = 8192;
 
 /** @throws RangeError for more regions than anybody could read, or instructions that our compiler does not write */
 export function regionsOf(groups: FilterGroups, known: Knowledge, limit = maxRegions): readonly Region[] {
