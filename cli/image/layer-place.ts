@@ -1,5 +1,5 @@
 // Unpacked layers as they lie in the store. Synchronous, and free of what costs time to load: every run asks for every layer.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { bootId } from "../host/boot-id.ts";
 
 /** In a layer's folder: what was noted of it. It is there when all else is. */
@@ -23,3 +23,9 @@ export const isThere = (folder: string): boolean => existsSync(`${folder}/${meta
 
 /** Whether a layer is in this folder, whole. */
 export const isUsable = (folder: string): boolean => isThere(folder) && !isStale(folder);
+
+/** When the oldest of these layers was unpacked whose files may not all be on the disk yet, in milliseconds; null when all are. */
+export function unsettledSince(folders: readonly string[]): number | null {
+  const times = folders.flatMap((folder) => statSync(`${folder}/${unsettledName}`, { throwIfNoEntry: false })?.mtimeMs ?? []);
+  return times.length === 0 ? null : Math.min(...times);
+}

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import type { ImageConfig, ImageFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import { readAccounts } from "../image/accounts.ts";
 import { idWorld, type LayerIds } from "../image/layer/ids.ts";
+import { unsettledSince } from "../image/layer-place.ts";
 import type { ImageConfig as OciConfig } from "../image/oci-types.ts";
 import { parseReference } from "../image/reference.ts";
 import { type Lease, openStore, type Store } from "../image/store.ts";
@@ -9,7 +11,7 @@ import type { StoredImage } from "../image/store-image.ts";
 import { layerName } from "../image/store-layers.ts";
 import { quoted } from "../output/terminal.ts";
 import { imageUser } from "./image-user.ts";
-import { indexStamp, keepImage } from "./known-image.ts";
+import { indexStamp, isDue, keepImage } from "./known-image.ts";
 import type { LayeredInput } from "./layered.ts";
 
 export interface OpenedImage {
@@ -120,9 +122,19 @@ export async function openImage(reference: string, input: ImageInput): Promise<O
     const leased = await leaseLayers(store, found, input);
     lease = leased.lease;
     const facts = { name: found.name, config: configFacts(found.image.config), user: await userOf(found, lease, input) };
-    const names = found.image.chainIds.map((id) => layerName(id, idWorld(input.ids)));
-    keepImage({ reference, user: input.user, ids: input.ids }, found.index, { layers: names, facts });
-    return { layers: lease.paths, facts, warnings: leased.warnings, release: lease.release };
+    const layers = found.image.chainIds.map((id) => layerName(id, idWorld(input.ids)));
+    const since = unsettledSince(layers.map((name) => join(store.paths.root, name)));
+    keepImage({ reference, user: input.user, ids: input.ids }, found.index, { layers, facts, unsettledSince: since });
+    // Beside the program. When it fails the layers stay as they are, good for this boot, and a later run tries again.
+    const settling = isDue(since) ? store.settleLayers().catch(() => undefined) : null;
+    const { release } = lease;
+    return {
+      ...{ layers: lease.paths, facts, warnings: leased.warnings },
+      release: async () => {
+        await settling;
+        await release();
+      },
+    };
   } catch (error) {
     await lease?.release();
     throw error;

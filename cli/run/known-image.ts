@@ -19,8 +19,15 @@ export interface ImageRequest {
 export interface KnownImage {
   /** Names of its layers (layerName), lowest first. */
   readonly layers: readonly string[];
+  /** Of its layers. */
+  readonly unsettledSince: number | null;
   readonly facts: ImageFacts;
 }
+
+/** Fresh layers are brought to the disk by a run that comes later: by then the kernel has written most of them, and nobody waits for long. */
+const settleAfterMs = 60_000;
+
+export const isDue = (unsettledSince: number | null): boolean => unsettledSince !== null && Date.now() - unsettledSince > settleAfterMs;
 
 interface Kept {
   readonly key: string;
@@ -65,7 +72,7 @@ export async function leaseKnownImage(request: ImageRequest): Promise<{ readonly
   const key = keyOf(request, root);
   const path = slotPath("images", key);
   const kept = path === null ? null : readKept(path, key);
-  if (kept === null || kept.index !== indexStamp(root)) return null;
+  if (kept === null || kept.index !== indexStamp(root) || isDue(kept.image.unsettledSince)) return null;
   checkOwnership(root);
   const lease = await leaseNames(storePaths(root), kept.image.layers, { held: false, isGood: isThere });
   return lease === null ? null : { lease, facts: kept.image.facts };

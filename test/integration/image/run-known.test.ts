@@ -1,5 +1,5 @@
 // What a run on an image found out is kept for the next one; it must never outlive what it was found in.
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../../helpers/abilities.ts";
@@ -61,6 +61,28 @@ describe("a run on an image that was run before", () => {
     expect(await id("daemon")).toBe("1");
     expect(await id("web")).toBe("33");
   });
+
+  needs("userns", "overlay")(
+    "brings layers that are not fresh any more to the disk; until then they are good for this boot only",
+    async () => {
+      const { home, env } = freshHome();
+      await home.add("t/a:1", saying("one"));
+      await home.run("t/a:1", [], [], { env });
+      const layers = join(home.store, "layers/single");
+      const marks = (): readonly string[] => readdirSync(layers).map((name) => join(layers, name, "unsettled"));
+      const old = (Date.now() - 3_600_000) / 1000;
+      for (const mark of marks()) utimesSync(mark, old, old);
+      // What is known says that they are fresh; so the index is changed, for the run to look again.
+      await home.add("t/b:1", saying("two"));
+      expect((await home.run("t/a:1", [], [], { env })).stdout).toBe("one");
+      expect(marks().filter((mark) => existsSync(mark))).toEqual([]);
+      const [first = ""] = marks();
+      writeFileSync(first, "another boot");
+      await home.add("t/b:1", saying("three"));
+      expect((await home.run("t/a:1", [], [], { env })).stdout).toBe("one");
+      expect(readFileSync(first, "utf8")).not.toBe("another boot");
+    },
+  );
 
   needs("userns", "overlay")("leaves nothing in the store when it is over", async () => {
     const { home, env } = freshHome();
