@@ -82,6 +82,12 @@ const undiciApart = {
   },
 };
 
+const undiciParts = `
+  const Dispatcher = require("undici/lib/dispatcher/dispatcher.js");
+  Dispatcher.prototype.request = require("undici/lib/api/api-request.js");
+  module.exports = { Agent: require("undici/lib/dispatcher/agent.js"), buildConnector: require("undici/lib/core/connect.js") };
+`;
+
 const bundling = {
   absWorkingDir: root,
   bundle: true,
@@ -126,7 +132,8 @@ async function buildBundles() {
     define: { "globalThis.belljarBuild": "belljarBuild" },
     banner: { js: buildConstant },
   });
-  const undici = await build({ ...bundling, plugins: [], entryPoints: ["undici"], format: "cjs" });
+  // Of undici what the registry client calls: all of it takes 50 ms to load, this 20.
+  const undici = await build({ ...bundling, plugins: [], stdin: { contents: undiciParts, resolveDir: root, loader: "js" }, format: "cjs" });
   const out = join(root, "dist");
   replaceFile(join(out, "package.json"), '{ "type": "commonjs" }\n', 0o644);
   replaceFile(join(out, "undici.cjs"), undici.outputFiles[0].text, 0o644);

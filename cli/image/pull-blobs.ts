@@ -112,26 +112,20 @@ async function attempt(descriptor: Descriptor, options: BlobOptions): Promise<vo
 }
 
 /**
- * Gets one blob into the store, unless it is there. Other processes that want the same one wait and find it.
+ * Gets one blob into the store, unless it is there.
  * Throws BelljarError: `registry-failed`, `registry-denied`, `image-invalid`, `store-failed`.
  */
 export async function fetchBlob(descriptor: Descriptor, options: BlobOptions): Promise<void> {
   const { what, store, limits, signal, progress } = options;
   const { digest, size } = descriptor;
-  const present = async (): Promise<boolean> => {
-    if (!(await store.hasBlob(descriptor))) return false;
+  if (await store.hasBlob(descriptor)) {
     progress({ kind: "finished", digest, size, how: "present" });
-    return true;
-  };
-  if (await present()) return;
-  const fetch = async (): Promise<void> => {
-    if (await present()) return;
-    const onWait = (waiting: { readonly reason: string; readonly delayMs: number }) => progress({ kind: "waiting", ...waiting });
+    return;
+  }
+  const onWait = (waiting: { readonly reason: string; readonly delayMs: number }) => progress({ kind: "waiting", ...waiting });
+  try {
     await withRetries({ limits, signal, onWait }, () => attempt(descriptor, options));
     progress({ kind: "finished", digest, size, how: "downloaded" });
-  };
-  try {
-    await store.exclusively(digest, fetch, signal);
   } catch (error) {
     const isForeign = isForeignLayer(descriptor.mediaType) || (descriptor.urls?.length ?? 0) > 0;
     if (isForeign && error instanceof BelljarError && error.code === "image-invalid") throw missingBlob(descriptor, what);
@@ -139,12 +133,11 @@ export async function fetchBlob(descriptor: Descriptor, options: BlobOptions): P
   }
 }
 
-/**
- * Gets blobs, several at a time. After the first failure no other is begun; `stop` ends those under way, and when they have put away
- * what they have, the failure is thrown.
- */
-export async function fetchBlobs(descriptors: readonly Descriptor[], options: BlobOptions & { readonly stop: () => void }): Promise<void> {
-  const waiting = [...new Map(descriptors.map((blob) => [`${blob.digest} ${blob.size}`, blob])).values()];
+type LayersOptions = BlobOptions & { readonly stop: () => void };
+
+/** Several at a time. After the first failure no other is begun; `stop` ends those under way, and when they have put away what they have, the failure is thrown. */
+async function fetchSeveral(descriptors: readonly Descriptor[], options: LayersOptions): Promise<void> {
+  const waiting = [...descriptors];
   const failures: unknown[] = [];
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined && failures.length === 0; next = waiting.shift()) {
@@ -158,4 +151,16 @@ export async function fetchBlobs(descriptors: readonly Descriptor[], options: Bl
   };
   await Promise.all(Array.from({ length: options.limits.parallel }, worker));
   if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * Gets the layers of an image, lowest first. Other processes that want the same wait, and find them: images that share a layer share all below it, so
+ * that one lock, named by the lowest, does for all. Throws as fetchBlob does.
+ */
+export async function fetchLayers(descriptors: readonly Descriptor[], options: LayersOptions): Promise<void> {
+  const layers = [...new Map(descriptors.map((blob) => [`${blob.digest} ${blob.size}`, blob])).values()];
+  const [lowest] = layers;
+  const fetch = () => fetchSeveral(layers, options);
+  if (lowest === undefined || (await Promise.all(layers.map((layer) => options.store.hasBlob(layer)))).every(Boolean)) await fetch();
+  else await options.store.exclusively(`pull ${lowest.digest}`, fetch, options.signal);
 }

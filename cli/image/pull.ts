@@ -6,7 +6,7 @@ import { quoted } from "../output/terminal.ts";
 import { findCredentials } from "./credentials.ts";
 import type { Descriptor, Platform, Reference } from "./oci-types.ts";
 import { hostPlatform } from "./platform.ts";
-import { fetchBlobs, type PullStore } from "./pull-blobs.ts";
+import { fetchLayers, type PullStore } from "./pull-blobs.ts";
 import type { PullProgress } from "./pull-events.ts";
 import { resolveImage } from "./pull-resolve.ts";
 import { familiarReference, formatReference } from "./reference.ts";
@@ -86,7 +86,7 @@ async function pullFrom(attempt: Attempt): Promise<Descriptor> {
     const image = await resolveImage({ ...blobs, reference, platform });
     const { layers } = image.manifest;
     progress({ kind: "layers", layers: layers.map(({ digest, size }) => ({ digest, size })) });
-    await fetchBlobs(layers, { ...blobs, stop: () => stopping.abort() });
+    await fetchLayers(layers, { ...blobs, stop: () => stopping.abort() });
     await store.putBlob(image.descriptor, image.bytes);
     return image.descriptor;
   } catch (error) {
