@@ -1,5 +1,5 @@
 // Compares, in one run on one machine, belljar with other programs that do the same; see measure.mjs for how.
-// Usage: node test/bench/bench.mjs [--group launcher|command|images|seccomp|library]... [--rounds N] [--json]   --json prints one JSON document instead of tables
+// Usage: node test/bench/bench.mjs [--group launcher|command|limits|images|seccomp|library]... [--rounds N] [--json]   --json prints one JSON document instead of tables
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, release, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,10 +7,18 @@ import { parseArgs } from "node:util";
 import { imageGroups } from "./images.mjs";
 import { commandGroups, launcherGroups } from "./launcher.mjs";
 import { libraryGroups } from "./library.mjs";
+import { limitsGroups } from "./limits.mjs";
 import { must, printGroup, root } from "./measure.mjs";
 import { seccompGroups } from "./seccomp.mjs";
 
-const kinds = { launcher: launcherGroups, command: commandGroups, images: imageGroups, seccomp: seccompGroups, library: libraryGroups };
+const kinds = {
+  launcher: launcherGroups,
+  command: commandGroups,
+  limits: limitsGroups,
+  images: imageGroups,
+  seccomp: seccompGroups,
+  library: libraryGroups,
+};
 const { values: options } = parseArgs({
   options: {
     group: { type: "string", multiple: true, default: Object.keys(kinds) },

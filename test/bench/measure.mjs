@@ -49,7 +49,7 @@ function median(numbers) {
 const quantile = (numbers, q) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(q * numbers.length))];
 
 /** What was measured of each case, in the group's unit, and what it is to the first case; `more` is the median of what it takes beyond the first in the same round. */
-function summarise({ title, unit = "ms", rounds, cases }, samples) {
+export function summarise({ title, unit = "ms", rounds, cases }, samples) {
   const base = median(samples[0]);
   const results = cases.map(({ name, note = null }, i) => ({
     ...{ name, note, median: median(samples[i]), p10: quantile(samples[i], 0.1), p90: quantile(samples[i], 0.9) },
