@@ -95,18 +95,6 @@ describe("warm launchers", () => {
     await sandbox.close();
     expect(ownLaunchers()).toEqual([]);
   });
-
-  needs("userns")("end with the process that has them", async () => {
-    const script = `import { Sandbox } from ${JSON.stringify(join(root, "dist/api.mjs"))};
-const sandbox = await Sandbox.open({ warm: 3 });
-process.stdout.write("up");
-setTimeout(() => {}, 30_000);`;
-    // Whatever is left of it becomes the harness's, which then fails.
-    const handle = startBelljar([], { program: [process.execPath, "--input-type=module", "-e", script] });
-    await until(() => handle.output() === "up", { what: "the sandbox", timeoutMs: 10_000 });
-    process.kill(await handle.pid, "SIGKILL");
-    expect((await handle.result).leftovers).toEqual([]);
-  });
 });
 
 describe("each run has a sandbox of its own", () => {
@@ -377,4 +365,19 @@ describe("close", () => {
       await expect(Sandbox.open(options), code).rejects.toMatchObject({ code });
     await expect(Sandbox.open({ signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "cancelled" });
   });
+});
+
+// Whatever is left of the process becomes the harness's, which then fails.
+needs("userns")("a process that is killed takes its runs, its interactions and its warm launchers along", async () => {
+  const script = `import { Sandbox } from ${JSON.stringify(join(root, "dist/api.mjs"))};
+const sandbox = await Sandbox.open({ warm: 3, concurrency: 8 });
+let up = 0;
+const onStderr = () => { if (++up === 4) process.stdout.write("up"); };
+const command = ["sh", "-c", "echo >&2; trap '' TERM PIPE HUP; sleep 60 & read a; wait"];
+for (let i = 0; i < 2; i++) sandbox.run(command, { onStderr, stdin: (async function* () { await new Promise(() => {}); })() });
+sandbox.interact({ command, onStderr }, { command, onStderr });`;
+  const handle = startBelljar([], { program: [process.execPath, "--input-type=module", "-e", script] });
+  await until(() => handle.output() === "up", { what: "all four programs", timeoutMs: 15_000 });
+  process.kill(await handle.pid, "SIGKILL");
+  expect(await handle.result).toMatchObject({ leftovers: [], leftFiles: [] });
 });
