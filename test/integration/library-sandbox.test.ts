@@ -368,7 +368,7 @@ describe("close", () => {
 });
 
 // Whatever is left of the process becomes the harness's, which then fails.
-needs("userns")("a process that is killed takes its runs, its interactions and its warm launchers along", async () => {
+needs("userns")("a process that is killed takes its runs, its interactions and its warm sandboxes along", async () => {
   const script = `import { Sandbox } from ${JSON.stringify(join(root, "dist/api.mjs"))};
 const sandbox = await Sandbox.open({ warm: 3, concurrency: 8 });
 let up = 0;
