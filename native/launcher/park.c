@@ -46,7 +46,7 @@ void unpark(struct run *run)
 	int r;
 
 	run->started_ns = now_ns();
-	run->setup_deadline_ns = run->started_ns + 60 * NS_PER_S;
+	run->setup_deadline_ns = run->started_ns + SETUP_NS;
 	r = plan_read_second(run->control, &run->plan);
 	run->parked = false;
 	if (r < 0) {
