@@ -22,19 +22,19 @@ export const verdictTable = [
   {
     "name": "memory-limit",
     "evidence": "oomKill",
-    "proof": "an OOM kill counted by the run's cgroup (memory.events, memory.oom_control), or our own kill record when the supervisor samples",
+    "proof": "an OOM kill counted by the run's cgroup (oom_kill in memory.events or memory.oom_control), or our own kill record when the supervisor samples",
     "words": "used more memory than the limit"
   },
   {
     "name": "cpu-time-limit",
     "evidence": "cpuKill",
-    "proof": "our own kill record",
+    "proof": "our own kill record: CPU time of the tree (cpu.stat, cpuacct.usage, the perf clock, else samples) reached the limit; or the CPU resource limit killed, with a figure at the limit",
     "words": "used more CPU time than the limit"
   },
   {
     "name": "wall-time-limit",
     "evidence": "wallKill",
-    "proof": "our own kill record",
+    "proof": "our own kill record: the monotonic clock, from the moment the program was let go, reached the limit",
     "words": "ran longer than the limit"
   },
   {
@@ -54,7 +54,7 @@ export const verdictTable = [
     "name": "process-limit",
     "evidence": "processLimitHit",
     "onlyIfFailed": true,
-    "proof": "pids.events of the run's cgroup counted a refused fork, and the program failed",
+    "proof": "pids.events of the run's cgroup counted a refused fork (max), and the program failed",
     "words": "failed after a refused fork"
   },
   {
@@ -68,14 +68,14 @@ export const verdictTable = [
     "name": "signaled",
     "evidence": "signaled",
     "onlyIfFailed": true,
-    "proof": "wait status of the main process",
+    "proof": "wait status of the main process: a signal",
     "words": "killed by signal"
   },
   {
     "name": "exit-nonzero",
     "evidence": "nonZero",
     "onlyIfFailed": true,
-    "proof": "wait status of the main process",
+    "proof": "wait status of the main process: an exit code other than 0",
     "words": "exited with code"
   },
   {
