@@ -1,5 +1,9 @@
 // Rarely used system calls, and known ones in unusual forms: junk in the bits that the kernel does not read, filters and listeners of the program's own.
-import { attackTest, type ErrnoName, withoutSeccomp } from "../helpers/attack.ts";
+import { spawnSync } from "node:child_process";
+import { expect } from "vitest";
+import { syscallNumbers } from "../../policy/seccomp/syscalls.ts";
+import { needs } from "../helpers/abilities.ts";
+import { allPowerful, attackInSandbox, attackProgram, attackTest, type ErrnoName, withoutSeccomp } from "../helpers/attack.ts";
 
 const program = "attack-surface";
 const all = (names: readonly string[], errno: ErrnoName) => Object.fromEntries(names.map((name) => [name, errno]));
@@ -94,4 +98,56 @@ attackTest("makes a user namespace together with others, with junk above the fla
 attack(
   "sets the set-user-ID bit with junk above the mode, and the set-group-ID bit",
   all(["fchmod-setuid-high", "fchmod-setgid"], "EPERM"),
+);
+
+needs("userns")(
+  "restarts its pid namespace with CAP_SYS_BOOT: the sandbox's init would die, and the run be called a failure of ours",
+  async () => {
+    const outside = spawnSync("unshare", ["-Urpf", "--mount-proc", attackProgram(program), "restart"], {
+      encoding: "utf8",
+      timeout: 15_000,
+    });
+    expect(outside.stdout, outside.stderr).toBe(""); // it died of it
+    expect(outside.status).not.toBe(0);
+    const inside = await attackInSandbox(program, ["restart"], { run: ["-p", allPowerful()] });
+    expect(inside.tries.outcomes()).toEqual({ restart: "EPERM" });
+    expect(inside.report).toMatchObject({ verdict: "ok", denials: [{ syscall: "reboot", rule: "base#restart" }] });
+  },
+);
+
+// No ordinary user can show these to work: each guard is shown to suffice alone instead, the filter by what it says, the kernel without the filter.
+const machine = [
+  "swapon",
+  "swapoff",
+  "acct",
+  "kexec_load",
+  "init_module",
+  "finit_module",
+  "delete_module",
+  "settimeofday",
+  "vhangup",
+] as const;
+needs("userns")(
+  "swaps, accounts, loads modules and kernels, sets the clock, hangs up: refused by the filter, and without it by the kernel",
+  async () => {
+    const numbers = syscallNumbers(process.arch === "arm64" ? "aarch64" : "x86_64");
+    const args = machine.flatMap((name, i) => [...(i === 0 ? [] : [","]), String(numbers[name])]);
+    const refused = machine.map(() => 1);
+    const filtered = await attackInSandbox("behave", ["raw", ...args]);
+    expect(filtered.tries.all.map(({ errno }) => errno)).toEqual(refused);
+    expect(filtered.report?.denials?.map(({ syscall, rule }) => [syscall, rule])).toEqual([
+      ["swapon", "default#swap"],
+      ["swapoff", "default#swap"],
+      ["acct", "default#accounting"],
+      ["kexec_load", "default#boot"],
+      ...["init_module", "finit_module", "delete_module"].map((name) => [name, "default#modules"]),
+      ["settimeofday", "default#clock"],
+      ["vhangup", "default#hangup"],
+    ]);
+    const powerful = await attackInSandbox("behave", ["raw", ...args], { run: ["-p", allPowerful()] });
+    // ENOSYS: a kernel that was built without modules or kexec.
+    for (const { errno } of powerful.tries.all) expect([1, 38]).toContain(errno);
+    expect(powerful.tries.all).toHaveLength(machine.length);
+    expect(powerful.report?.denials).toEqual([]);
+  },
 );
