@@ -91,8 +91,9 @@ async function planOn(
   { policy: asked, provenance, files, warnings: said, digest }: KnownProfile,
   wish: Wish,
 ): Promise<PreparedRun> {
-  const { filters, layered } = root;
+  const { layered } = root;
   const { input } = wish;
+  const filters = await root.filtersFor(asked);
   const image = layered?.facts.image ?? null;
   const { policy, request } = await withImage(wish, { policy: asked, provenance, image });
   const host = root.factsFor(asked);

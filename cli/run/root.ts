@@ -25,8 +25,9 @@ export interface RootContext {
 export interface Root {
   /** Facts of the host for a policy that differs from the sandbox's in its limits only. */
   factsFor(policy: ResolvedPolicy): HostFacts;
+  /** Filters for the same: of the limits they depend on cpuset, which the base filter holds. */
+  filtersFor(policy: ResolvedPolicy): Promise<Filters>;
   readonly config: Config;
-  readonly filters: Filters;
   readonly layered: LayeredRoot | null;
   /** A folder for one run, which removes it; null where the writable places are in memory. */
   takeScratch(): Promise<ScratchFolder | null>;
@@ -52,9 +53,16 @@ export async function openRoot(
     facts.set(key, found);
     return found;
   };
-  // First of all, since they may be refused: an image changes nothing that filters depend on, nor do limits. What is heard on purpose is another filter than the profile's own.
+  // First of all, since they may be refused: an image changes nothing that filters depend on, nor do limits but one. What is heard on purpose is another filter than the profile's own.
   const filters = await filtersFor(policy, { arch: host.arch, purpose, knownKey: purpose === undefined ? filterKey : null });
   if (filters.key !== null && purpose === undefined) keep(filters.key);
+  const isPinned = ({ limits }: ResolvedPolicy): boolean => limits.cpuset !== null;
+  const known = new Map([[isPinned(policy), filters]]);
+  const filtersOf = async (other: ResolvedPolicy): Promise<Filters> => {
+    const found = known.get(isPinned(other)) ?? (await filtersFor(other, { arch: host.arch, purpose }));
+    known.set(isPinned(other), found);
+    return found;
+  };
   // Most runs need neither scratch folders nor layers, and none of their code.
   const makeScratch = async (): Promise<ScratchFolder | null> => {
     if (policy.scratch.storage !== "disk") return null;
@@ -75,8 +83,8 @@ export async function openRoot(
     }
     return {
       factsFor,
+      filtersFor: filtersOf,
       config,
-      filters,
       layered,
       takeScratch: async () => {
         const made = first;
