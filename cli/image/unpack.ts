@@ -3,9 +3,11 @@ import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { chainIds } from "./digest.ts";
 import { type AppliedLayer, applyLayer } from "./layer/apply-layer.ts";
+import { decompress } from "./layer/decompress.ts";
 import { type LayerHelper, layerHelper } from "./layer/helper.ts";
 import { idWorld, type LayerIds } from "./layer/ids.ts";
-import type { LayerLimits } from "./layer/limits.ts";
+import { defaultLayerLimits, type LayerLimits } from "./layer/limits.ts";
+import { type ReadAhead, readAhead } from "./layer/read-ahead.ts";
 import { layerWarnings, ownerWarning } from "./layer/warnings.ts";
 import type { Descriptor, Digest, ImageConfig, ImageManifest } from "./oci-types.ts";
 
@@ -82,21 +84,35 @@ function readNotes(meta: Readonly<Record<string, unknown>> | null): Pick<LayerNo
 
 type Notes = Pick<LayerNotes, "squashedOwners" | "warnings">;
 
+/** Decompressed bytes of the next layer that are there before its turn comes: decompression is what takes longest, and it has a thread of its own. */
+const aheadBytes = 4 * 1024 * 1024;
+
+interface OneLayer {
+  readonly chain: readonly Digest[];
+  readonly at: number;
+}
+
+async function openContent({ store, manifest, limits }: UnpackOptions, at: number): Promise<ReadAhead> {
+  const blob = manifest.layers[at];
+  if (blob === undefined) throw new RangeError("no such layer");
+  return readAhead(decompress(await store.readBlob(blob), { ...defaultLayerLimits, ...limits }), aheadBytes);
+}
+
 /** Unpacks one layer, on top of those below it. */
 async function unpackLayer(
   options: UnpackOptions,
-  chain: readonly Digest[],
-  { at, helper }: { readonly at: number; readonly helper: LayerHelper },
+  { chain, at }: OneLayer,
+  { content, helper }: { readonly content: ReadAhead; readonly helper: LayerHelper },
 ): Promise<Notes> {
   const { store, manifest, config, ids, limits, signal, name } = options;
   const world = idWorld(ids);
-  const [chainId, blob, diffId] = [chain[at], manifest.layers[at], config.rootfs.diff_ids[at]];
-  if (chainId === undefined || blob === undefined || diffId === undefined) throw new RangeError("no such layer");
+  const [chainId, diffId] = [chain[at], config.rootfs.diff_ids[at]];
+  if (chainId === undefined || diffId === undefined) throw new RangeError("no such layer");
   const writer = await store.beginLayer(chainId, world, ids);
   try {
     const applied = await applyLayer({
-      doing: `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${blob.digest})`,
-      blob: await store.readBlob(blob),
+      doing: `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${manifest.layers[at]?.digest})`,
+      content,
       diffId,
       root: writer.path,
       lowers: chain
@@ -123,12 +139,19 @@ async function unpackMissing(options: UnpackOptions, chain: readonly Digest[]): 
   const { store, ids, name, signal } = options;
   const world = idWorld(ids);
   const helper = layerHelper(ids);
+  const missing = [...chain.entries()].flatMap(([at, chainId]) => (store.hasLayer(chainId, world) ? [] : [at]));
   const all: Notes[] = [];
+  let ahead: Promise<ReadAhead> | null = null;
   try {
     for (const [at, chainId] of chain.entries()) {
       if (signal?.aborted) throw new BelljarError("cancelled", `unpacking ${quoted(name)}: cancelled`, { cause: signal.reason });
-      const isThere = store.hasLayer(chainId, world);
-      all.push(isThere ? readNotes(await store.layerMeta(chainId, world)) : await unpackLayer(options, chain, { at, helper }));
+      if (missing.includes(at)) {
+        const content: ReadAhead = await (ahead ?? openContent(options, at));
+        const next = missing.find((later) => later > at);
+        ahead = next === undefined ? null : openContent(options, next);
+        ahead?.catch(() => undefined); // told when its turn comes
+        all.push(await unpackLayer(options, { chain, at }, { content, helper }).finally(() => content.close()));
+      } else all.push(readNotes(await store.layerMeta(chainId, world)));
       options.progress?.({ layer: at, layers: chain.length, bytes: null });
     }
     await helper.close();
@@ -136,6 +159,9 @@ async function unpackMissing(options: UnpackOptions, chain: readonly Digest[]): 
   } catch (error) {
     await helper.kill();
     throw error;
+  } finally {
+    const unused = await ahead?.catch(() => null);
+    await unused?.close();
   }
 }
 

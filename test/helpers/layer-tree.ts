@@ -6,8 +6,10 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { type AppliedLayer, type ApplyLayer, applyLayer } from "../../cli/image/layer/apply-layer.ts";
 import { applyPath } from "../../cli/image/layer/apply-path.ts";
+import { decompress } from "../../cli/image/layer/decompress.ts";
 import { removeUnpacked } from "../../cli/image/layer/helper.ts";
 import type { LayerIds } from "../../cli/image/layer/ids.ts";
+import { defaultLayerLimits } from "../../cli/image/layer/limits.ts";
 import { makeTempDir } from "./places.ts";
 
 export interface TreeNode {
@@ -131,7 +133,7 @@ export async function applyStack(archives: readonly Uint8Array[], options: Stack
     mkdirSync(root, { recursive: true, mode: 0o700 });
     const applied = await applyLayer({
       doing: `unpacking layer ${at + 1}`,
-      blob: pieces(archive, chunkBytes),
+      content: decompress(pieces(archive, chunkBytes), { ...defaultLayerLimits, ...rest.limits }),
       diffId: null,
       root,
       lowers: [...dirs].reverse(),

@@ -81,7 +81,7 @@ describe("a file over a file is another file", () => {
     async function* blob() {
       yield archive(file("f", "new"), file("d/.wh.x"), file("d/y"), hardlink("h", "f"), directory("d", 0o700));
     }
-    await applyLayer({ doing: "x", blob: blob(), diffId: null, root: rest, lowers: first.dirs, ids: { kind: "single" } });
+    await applyLayer({ doing: "x", content: blob(), diffId: null, root: rest, lowers: first.dirs, ids: { kind: "single" } });
     expect(readFileSync(path, "utf8")).toBe("old");
     expect(statSync(path).ctimeMs).toBe(before.ctimeMs);
     expect(statSync(join(first.dirs[0] as string, "d")).ctimeMs).toBe(dirBefore.ctimeMs);

@@ -2,7 +2,6 @@ import { BelljarError } from "../../../policy/errors.ts";
 import { digestFrom, hashFor, splitDigest } from "../digest.ts";
 import type { Digest } from "../oci-types.ts";
 import { changeset, type Deviations, noDeviations, UnmappedId } from "./changeset.ts";
-import { decompress } from "./decompress.ts";
 import { frameWriter } from "./frames.ts";
 import { type LayerHelper, layerHelper } from "./helper.ts";
 import type { LayerIds } from "./ids.ts";
@@ -14,9 +13,9 @@ import { tarReader } from "./tar-reader.ts";
 export interface ApplyLayer {
   /** "unpacking layer 2 of 5 of …", for errors. */
   readonly doing: string;
-  /** The blob, compressed or not; verified by whoever reads it to the end. */
-  readonly blob: AsyncIterable<Buffer | Uint8Array>;
-  /** Of the decompressed archive; null where nobody has said it. */
+  /** The archive, decompressed within the same limits. */
+  readonly content: AsyncIterable<Buffer>;
+  /** Its digest; null where nobody has said it. */
   readonly diffId: Digest | null;
   /** An empty directory, to become the layer's difference in overlay form. */
   readonly root: string;
@@ -58,7 +57,7 @@ export async function applyLayer(options: ApplyLayer): Promise<AppliedLayer> {
     if (applier.isNext) frames.root(options.root);
     for (const lower of options.lowers) frames.lower(lower);
     frames.begin({ chown: ids.kind === "subordinate" });
-    for await (const chunk of decompress(options.blob, limits)) {
+    for await (const chunk of options.content) {
       signal?.throwIfAborted();
       bytes += chunk.length;
       hash.update(chunk);
