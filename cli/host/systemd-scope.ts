@@ -17,6 +17,7 @@ export interface Scope {
 
 /** A manager that has much to do tells what it has done of that; one that says nothing at all for so long is stuck. */
 const silenceMs = 10_000;
+
 const properties = (pid: number) =>
   ({
     Description: { type: "s", value: "belljar: one run" },
@@ -55,8 +56,8 @@ function directoryOf(pid: number): string | null {
 
 /**
  * Asks the user's manager of systemd for the scope with this process in it, and puts the process into a leaf of that, so that controllers can
- * be enabled for others; `signal` ends the wait when nobody needs it any more. A process cannot move there by itself: the common ancestor of a session and its user's manager is root's.
- * Throws BelljarError `limit-unenforceable`.
+ * be enabled for others. A process cannot move there by itself: the common ancestor of a session and its user's manager is root's.
+ * `signal` ends the wait when nobody needs it any more. Throws BelljarError `limit-unenforceable`.
  */
 export async function enterScope(scope: Scope, pid: number, signal?: AbortSignal): Promise<void> {
   const files = hostFiles();
