@@ -1,8 +1,9 @@
 import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { changeset, noDeviations } from "../../../../cli/image/layer/changeset.ts";
-import { frameLayout } from "../../../../cli/image/layer/entries.gen.ts";
+import { entriesVersion, frameKind, frameLayout } from "../../../../cli/image/layer/entries.gen.ts";
 import { applyFailure } from "../../../../cli/image/layer/failure.ts";
 import { type ApplyEntry, type FrameWriter, frameWriter } from "../../../../cli/image/layer/frames.ts";
 import { idArguments, type LayerIds } from "../../../../cli/image/layer/ids.ts";
@@ -201,6 +202,14 @@ describe("frames", () => {
     expect(sent.some((piece) => piece.buffer === large.buffer && piece.length === 1_048_576)).toBe(true);
     expect(Buffer.concat(sent).length).toBe(3_000_000 + 3 * 16 + 8);
   });
+});
+
+test("the fuzzer's seeds are of this version: others are refused before anything happens", () => {
+  const folder = join(root, "native/fuzz/corpus/apply_fuzz");
+  const begin = Buffer.from(Uint32Array.of(frameKind.begin, 8, entriesVersion).buffer);
+  const names = readdirSync(folder);
+  expect(names.length).toBeGreaterThan(3);
+  for (const name of names) expect(readFileSync(join(folder, name)).includes(begin), name).toBe(true);
 });
 
 test("helper arguments", () => {
