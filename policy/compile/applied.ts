@@ -17,8 +17,11 @@ const ulimitLetters: Readonly<Record<CallerLimit, string>> = {
   addressSpace: "v",
 };
 
-/** So much sooner than a CPU limit that the caller himself runs under, which ends one process and not the run. */
-const soonerMs = 100;
+/**
+ * So much sooner than a CPU limit that the caller himself runs under, which ends one process and not the run. The kernel counts that one in ticks: on a
+ * busy machine a second of it was seen to be over after 831 ms.
+ */
+const soonerMs = (hard: number): number => Math.max(300, hard / 20);
 
 interface AppliedInput {
   readonly policy: ResolvedPolicy;
@@ -67,6 +70,6 @@ export function applyLimits({ policy, facts, initCounts }: AppliedInput): Applie
 
 function usable(name: CallerLimit, hard: number | null, initCounts: boolean): number | null {
   if (hard === null) return null;
-  if (name === "cpuTime") return Math.max(1, hard - soonerMs);
+  if (name === "cpuTime") return Math.max(1, Math.floor(hard - soonerMs(hard)));
   return name === "processes" ? Math.max(1, hard - (initCounts ? 1 : 0)) : hard;
 }

@@ -41,8 +41,8 @@ needs("userns")("under hard limits of the caller's the lower ones are applied, r
 
 needs("userns")("a CPU limit that the caller runs under ends the run as a CPU limit of ours would", async () => {
   const { report, stderr } = await attackInSandbox("behave", ["spin", "60000"], { ...under("-t 1"), run: ["--wall-time", "30s"] });
-  expect(report).toMatchObject({ verdict: "cpu-time-limit", exitCode: null, signal: null, limits: { cpuTime: 900 } });
-  expect(stderr).toContain("limits.cpuTime (60 s): 900 ms is applied: this session's own hard limit (ulimit -Ht) allows no more");
+  expect(report).toMatchObject({ verdict: "cpu-time-limit", exitCode: null, signal: null, limits: { cpuTime: 700 } });
+  expect(stderr).toContain("limits.cpuTime (60 s): 700 ms is applied: this session's own hard limit (ulimit -Ht) allows no more");
 });
 
 needs("userns")("CPUs that this machine lacks are left out; where the list is required, the run is refused", async () => {

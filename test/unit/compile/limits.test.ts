@@ -205,7 +205,7 @@ describe("limits that the caller himself has", () => {
   });
   test("processes: init counts; CPU time: ours comes first, and the backstop is no higher", () => {
     const { plan, warnings } = compile({ facts: { ...hard({ processes: 20, cpuTime: 1000 }), perfClock: false } });
-    expect([plan.exec.processes, plan.exec.cpuMs]).toEqual([19n, 900n]);
+    expect([plan.exec.processes, plan.exec.cpuMs]).toEqual([19n, 700n]);
     expect(plan.exec.rlimits.find(({ resource }) => resource === 0)).toEqual({ resource: 0, soft: 2n, hard: 3n });
     expect(warnings.map(({ limit }) => limit)).toEqual(["cpuTime", "processes"]);
   });
