@@ -47,8 +47,18 @@ function wishFrom({ options }: GivenArguments): Wish {
   };
 }
 
-/** What is learnt are the rules: they cannot be given as well. */
+/**
+ * What is learnt are the rules: they cannot be given as well. Nor what lifts rules of the base for this run only: the profile that is
+ * written builds on the base without it, and would allow what that refuses.
+ */
 function refuseRules({ overrides }: RunInput): void {
+  const lifting = overrides.find(({ path }) => /^(capabilities|namespaces)(\.|$)/.test(path));
+  if (lifting !== undefined)
+    throw new BelljarError(
+      "usage",
+      `${reading}: ${quoted(lifting.origin.replace(/^option /, ""))}: would be learnt from, but is not in the profile that is written`,
+      { hint: "put it into a profile of its own and name that with -p" },
+    );
   const found = overrides.find(({ path }) => path === "seccomp" || path.startsWith("seccomp."));
   if (found !== undefined)
     throw new BelljarError("usage", `${reading}: ${quoted(found.origin.replace(/^option /, ""))}: learning writes seccomp itself`, {

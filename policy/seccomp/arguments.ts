@@ -3,8 +3,9 @@
  * the newer calls after their own sources). What is not listed is 64: pointers, `long`, `size_t`. `int` and its kin are 32;
  * `umode_t` is 16. A filter that compared more bits than the kernel reads would be walked around by setting one of the others.
  *
- * Two differ from the prototype: clone takes its flags as unsigned long but uses the low half (kernel/fork.c:
- * lower_32_bits), and mmap's descriptor becomes an unsigned int in fget().
+ * Some are narrower than the prototype: clone takes its flags as unsigned long but uses the low half (kernel/fork.c:
+ * lower_32_bits), the descriptors of mmap, readv, writev and their kin become an unsigned int in fdget(), and ptrace's process a pid_t.
+ * What fcntl, prctl and keyctl read of their later arguments hangs on the command: those are 64.
  */
 export type ArgumentWidth = 16 | 32 | 64;
 
@@ -165,21 +166,25 @@ const argumentWidths: Readonly<Record<string, readonly ArgumentWidth[]>> = {
   ppoll: [64, 32],
   prctl: [32],
   pread64: [32],
-  preadv2: [64, 64, 64, 64, 64, 32],
+  preadv: [32],
+  preadv2: [32, 64, 64, 64, 64, 32],
   prlimit64: [32, 32],
   process_madvise: [32, 64, 64, 32, 32],
   process_mrelease: [32, 32],
   process_vm_readv: [32],
   process_vm_writev: [32],
   pselect6: [32],
+  ptrace: [64, 32],
   pwrite64: [32],
-  pwritev2: [64, 64, 64, 64, 64, 32],
+  pwritev: [32],
+  pwritev2: [32, 64, 64, 64, 64, 32],
   quotactl: [32, 64, 32],
   quotactl_fd: [32, 32, 32],
   read: [32],
   readahead: [32],
   readlink: [64, 64, 32],
   readlinkat: [32, 64, 64, 32],
+  readv: [32],
   reboot: [32, 32, 32],
   recvfrom: [32, 64, 64, 32],
   recvmmsg: [32, 64, 32, 32],
@@ -269,6 +274,7 @@ const argumentWidths: Readonly<Record<string, readonly ArgumentWidth[]>> = {
   wait4: [32, 64, 32],
   waitid: [32, 32, 64, 32],
   write: [32],
+  writev: [32],
 };
 
 /** Bits that the kernel reads of argument `index` of the named call. */

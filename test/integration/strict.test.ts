@@ -1,4 +1,5 @@
 // The profile `strict`: a static program, a Python and a Node script of a judge work, with nothing refused; other kinds of programs do not.
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect } from "vitest";
@@ -128,6 +129,23 @@ tried("setsid", os.setsid); tried("nice", os.nice, 1); tried("chroot", os.chroot
     expect(child.stdout).toBe("EPERM\n");
     const server = await strict(["--", "node", "-e", "require('net').createServer().on('error', (e) => console.log(e.code)).listen(0)"]);
     expect(server.stdout).toBe("EPERM\n");
+  });
+
+  needs("userns", "python3")("half a pair of datagram sockets, to a socket of the host's in a volume", async () => {
+    const dir = tempDir("strict");
+    // Nobody listens any more: what gets through is told so.
+    spawnSync("python3", ["-c", "import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).bind(sys.argv[1])", join(dir, "s")]);
+    const script = `
+import errno, socket
+a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+a.send(b"kept"); print(b.recv(9).decode())
+for address in ("/v/s", "\\0name"):
+    try: a.sendto(b"x", address); print("sent")
+    except OSError as e: print(errno.errorcode[e.errno])
+`;
+    const run = ["-v", `${dir}:/v`, "--", "python3", "-c", script];
+    expect((await strict(run)).stdout).toBe("kept\nEPERM\nEPERM\n");
+    expect((await belljarRun(run)).stdout, "control: not strict").toBe("kept\nECONNREFUSED\nECONNREFUSED\n");
   });
 
   needs("userns")("every call that the list does not name, by its number", async () => {

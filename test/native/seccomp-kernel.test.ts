@@ -112,6 +112,20 @@ test("default knows the width of arguments", () => {
   expect(tryCalls(filters, ...calls)).toEqual(["errno 97", "errno 97", "errno 93", "ok", "ok", "errno 38"]);
 });
 
+test("calls whose prototype says long, though the kernel reads an int, are compared as it reads them", () => {
+  const junk = "0x1000000";
+  const calls = ["readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2"].map((name) => `${nr(name)}:${junk}63:0:0`);
+  const seize = `${nr("ptrace")}:0x4206:${junk}01:0:0`;
+  const rule = (name: string, index: 0 | 1, value: number) =>
+    ({ names: [name], action: "errno:EXDEV", args: [{ index, op: "eq", value }], comment: null, origin: name }) as const;
+  const rules = ["readv", "writev", "preadv", "pwritev", "preadv2", "pwritev2"].map((name) => rule(name, 0, 0x63));
+  const filter = profileFilter({ ruleSets: ["none"], syscalls: [...rules, rule("ptrace", 1, 1)] });
+  expect(tryCalls([filter], ...calls, seize)).toEqual([...calls, seize].map(() => "errno 18"));
+  // The control: descriptor 0x63 is closed, 1 is not, whatever stands above 32 bits; and process 1 is somebody else's, not a process that does not exist.
+  expect(tryCalls([], ...calls)).toEqual(calls.map(() => "errno 9"));
+  expect(tryCalls([], `${nr("writev")}:${junk}01:0:0`, seize)).toEqual(["ok", "errno 1"]);
+});
+
 test("kill kills the process, trap sends SIGSYS, log lets pass", () => {
   const rule = (name: string, action: string) => ({ names: [name], action, args: [], comment: null, origin: name });
   const filter = profileFilter({ ruleSets: ["none"], syscalls: [rule("getppid", "kill"), rule("getpgid", "trap"), rule("getuid", "log")] });

@@ -68,6 +68,9 @@ function isConstantAllow(bytes: Uint8Array, call: { readonly arch: Arch; readonl
   }
 }
 
+/** Under strict there is nothing to send to but the other half of a pair, which wakes a loop: its address is looked at. */
+const cold: Readonly<Record<string, readonly string[]>> = { strict: ["sendto"] };
+
 const profiles = ["default", "judge", "compile", "strict", "image", "unlimited"];
 
 describe.each(["x86_64", "aarch64"] as const)("on %s", (arch) => {
@@ -82,7 +85,9 @@ describe.each(["x86_64", "aarch64"] as const)("on %s", (arch) => {
     const input = { arch, seccomp: policy.seccomp, capabilities: policy.capabilities, userNamespaces: policy.namespaces.user };
     const { base, profile, audit } = compileFilters(input, "audit");
     const slow = (filters: readonly Uint8Array[]) =>
-      hot.filter((call) => !filters.every((bytes) => isConstantAllow(bytes, { arch, nr: numbers[call] ?? -1 })));
+      hot.filter(
+        (call) => !cold[name]?.includes(call) && !filters.every((bytes) => isConstantAllow(bytes, { arch, nr: numbers[call] ?? -1 })),
+      );
     expect(slow([base, profile])).toEqual([]);
     expect(slow([audit?.base ?? base, audit?.profile ?? profile])).toEqual([]);
     // The control: a call with a condition runs the filters.
