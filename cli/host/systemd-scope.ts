@@ -16,7 +16,7 @@ export interface Scope {
 }
 
 /** A manager that has much to do tells what it has done of that; one that says nothing at all for so long is stuck. */
-const silenceMs = 10_000;
+const silenceMs = 20_000;
 
 const properties = (pid: number) =>
   ({

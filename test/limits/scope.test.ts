@@ -71,7 +71,7 @@ describe("scope", () => {
       }).result;
       expect(code, stderr).toBe(125);
       expect(stderr).toMatch(
-        /^belljar: making a cgroup: the user's manager of systemd: 'belljar-run-.*\.scope': says nothing for 10 s\nhint: /,
+        /^belljar: making a cgroup: the user's manager of systemd: 'belljar-run-.*\.scope': says nothing for 20 s\nhint: /,
       );
     } finally {
       for (const pid of stopped) process.kill(pid, "SIGCONT");
