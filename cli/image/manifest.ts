@@ -1,8 +1,26 @@
 import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { isDigest } from "./digest.ts";
-import { type JsonObject, objectAt, optionalText, optionalTextMap, optionalTexts, parseJson, refuse } from "./manifest-json.ts";
-import { type DocumentKind, documentKind, isForeignLayer, isImageConfig, isLayer, isSchema1, mediaTypes } from "./media-types.ts";
+import {
+  documentLimits,
+  type JsonObject,
+  objectAt,
+  optionalText,
+  optionalTextMap,
+  optionalTexts,
+  parseJson,
+  refuse,
+} from "./manifest-json.ts";
+import {
+  bareMediaType,
+  type DocumentKind,
+  documentKind,
+  isForeignLayer,
+  isImageConfig,
+  isLayer,
+  isSchema1,
+  mediaTypes,
+} from "./media-types.ts";
 import type { Descriptor, ImageIndex, ImageManifest, Platform } from "./oci-types.ts";
 
 /** How many things an image may name. */
@@ -11,6 +29,8 @@ export const manifestLimits = {
   maxLayers: 1024,
   /** Platforms and attestations of one index, and images of one layout. */
   maxManifests: 10_000,
+  /** Of the index.json of a layout, and of the store's own. */
+  maxLayoutIndexBytes: 16 * 1024 * 1024,
   /** An index may name another index. */
   maxIndexDepth: 4,
 } as const;
@@ -92,8 +112,9 @@ function checkMediaTypes(
     if (claimed !== null && claimed !== kind)
       refuse(what, `is an ${kind} although ${where} says ${claimed}`.replace("an manifest", "a manifest"));
   }
-  if (field !== null) return field;
-  if (header !== null && documentKind(header) !== null) return header;
+  // Without parameters: it is written into the index of the store, where a stranger's must not take room.
+  if (field !== null) return bareMediaType(field);
+  if (header !== null && documentKind(header) !== null) return bareMediaType(header);
   return kind === "index" ? mediaTypes.ociIndex : mediaTypes.ociManifest;
 }
 
@@ -102,10 +123,13 @@ function checkMediaTypes(
  * `mediaType` is what a descriptor or the header Content-Type said, if anything.
  * Throws BelljarError `image-invalid` for what is malformed, `not-supported` for schema 1.
  */
-export function parseDocument(bytes: Uint8Array, options: { readonly what: string; readonly mediaType?: string | null }): ImageDocument {
-  const { what, mediaType: header = null } = options;
+export function parseDocument(
+  bytes: Uint8Array,
+  options: { readonly what: string; readonly mediaType?: string | null; readonly maxBytes?: number },
+): ImageDocument {
+  const { what, mediaType: header = null, maxBytes = documentLimits.maxBytes } = options;
   if (header !== null && isSchema1(header)) shapeOf(what, { schemaVersion: 1 });
-  const object = objectAt(what, "the document", parseJson(bytes, what));
+  const object = objectAt(what, "the document", parseJson(bytes, what, { maxBytes }));
   const kind = shapeOf(what, object);
   const field = optionalText(what, "mediaType", object["mediaType"]) || null;
   const mediaType = checkMediaTypes(what, kind, { field, header });
@@ -136,8 +160,8 @@ export function checkRunnable(manifest: ImageManifest, what: string): void {
 }
 
 /** Words for a blob that an image names and that is not where it should be. */
-export function missingBlob(descriptor: Descriptor, what: string): BelljarError {
+export function missingBlob(descriptor: Descriptor, what: string, options: { readonly hint?: string } = {}): BelljarError {
   const foreign = isForeignLayer(descriptor.mediaType) || (descriptor.urls?.length ?? 0) > 0;
   const reason = foreign ? "is a foreign layer, which its publisher keeps elsewhere; belljar does not fetch it" : "is missing";
-  return new BelljarError("image-invalid", `${what}: blob ${quoted(descriptor.digest)}: ${reason}`);
+  return new BelljarError("image-invalid", `${what}: blob ${quoted(descriptor.digest)}: ${reason}`, options);
 }

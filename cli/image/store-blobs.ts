@@ -1,5 +1,5 @@
 import type { Hash } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, lstatSync, rmSync } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Readable, Writable } from "node:stream";
@@ -30,9 +30,24 @@ export async function hasBlob(paths: StorePaths, blob: Digest | Descriptor): Pro
   return size !== null && (typeof blob === "string" || size === blob.size);
 }
 
+/** The remedy for what is missing or damaged. */
+export const again = { hint: "pull or load the image again" };
+
+/**
+ * Takes a file whose content is not what its name says out of the store, so that it counts as missing and the next pull or load brings it again;
+ * unless somebody has done that already. Synchronous: it is done before the reader hears of it.
+ */
+function forget(path: string, inode: bigint): void {
+  try {
+    if (lstatSync(path, { bigint: true }).ino === inode) rmSync(path);
+  } catch {
+    // It stays, and is found again by whoever reads it next.
+  }
+}
+
 /**
  * The content of a blob, verified while it is read: the stream ends with the error `image-invalid` when digest or size is
- * another. Throws `image-invalid` when there is no such blob.
+ * another. A blob of another digest is no longer there then. Throws `image-invalid` when there is no such blob.
  */
 export async function readBlob(paths: StorePaths, blob: Digest | Descriptor): Promise<Readable> {
   const expected = typeof blob === "string" ? { digest: blob, size: null } : { digest: blob.digest, size: blob.size };
@@ -41,11 +56,12 @@ export async function readBlob(paths: StorePaths, blob: Digest | Descriptor): Pr
   try {
     file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw contentError(reading, expected, "is missing");
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw contentError(reading, expected, "is missing", again);
     throw storeError(reading, path, error);
   }
+  const { ino } = await file.stat({ bigint: true });
   const source = file.createReadStream({ highWaterMark: chunkBytes });
-  const verified = verifier(reading, expected);
+  const verified = verifier(reading, expected, { ...again, onWrongDigest: () => forget(path, ino) });
   source.on("error", (error) => verified.destroy(error));
   verified.on("close", () => source.destroy());
   return source.pipe(verified);
@@ -149,6 +165,11 @@ export async function putBlob(
   options: { readonly descriptor: Descriptor; readonly bytes: Uint8Array },
 ): Promise<void> {
   const { descriptor, bytes } = options;
+  // What lies there may be damaged: then reading takes it out.
+  if (await hasBlob(paths, descriptor))
+    await readSmallBlob(paths, descriptor, descriptor.size).catch((error: unknown) => {
+      if (!(error instanceof BelljarError) || error.code !== "image-invalid") throw error;
+    });
   const writer = await blobWriter(paths, session, descriptor);
   try {
     if (writer.offset < descriptor.size) await pipeline([bytes.subarray(writer.offset)], writer.stream);

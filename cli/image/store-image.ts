@@ -7,7 +7,7 @@ import { checkLayers, parseConfig } from "./manifest-config.ts";
 import { documentLimits } from "./manifest-json.ts";
 import { isImageConfig } from "./media-types.ts";
 import type { Descriptor, Digest, ImageConfig, ImageManifest } from "./oci-types.ts";
-import { hasBlob, readSmallBlob } from "./store-blobs.ts";
+import { again, hasBlob, readSmallBlob } from "./store-blobs.ts";
 
 export interface StoredImage {
   /** Of the manifest. */
@@ -20,13 +20,13 @@ export interface StoredImage {
 
 /** Reads an index or a manifest of the store, verified. Throws `image-invalid`. */
 export async function readDocument(paths: StorePaths, descriptor: Descriptor, what: string): Promise<ImageDocument> {
-  if (!(await hasBlob(paths, descriptor))) throw missingBlob(descriptor, what);
+  if (!(await hasBlob(paths, descriptor))) throw missingBlob(descriptor, what, again);
   const bytes = await readSmallBlob(paths, descriptor, documentLimits.maxBytes);
   return parseDocument(bytes, { what, mediaType: descriptor.mediaType || null });
 }
 
 export async function readConfig(paths: StorePaths, manifest: ImageManifest, what: string): Promise<ImageConfig> {
-  if (!(await hasBlob(paths, manifest.config))) throw missingBlob(manifest.config, what);
+  if (!(await hasBlob(paths, manifest.config))) throw missingBlob(manifest.config, what, again);
   return parseConfig(await readSmallBlob(paths, manifest.config, documentLimits.maxBytes), `${what}: its configuration`);
 }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
 import { inStore, replaceFile, type StorePaths } from "./layout.ts";
 import { withLock } from "./lock.ts";
-import { descriptorAt, parseDocument } from "./manifest.ts";
+import { descriptorAt, manifestLimits, parseDocument } from "./manifest.ts";
 import { mediaTypes } from "./media-types.ts";
 import type { Descriptor, Digest, ImageIndex } from "./oci-types.ts";
 
@@ -19,7 +19,7 @@ export interface StoredReference {
 export const refNameAnnotation = "org.opencontainers.image.ref.name";
 
 const what = "reading the index of the image store";
-const maxBytes = 16 * 1024 * 1024;
+const { maxLayoutIndexBytes: maxBytes, maxManifests } = manifestLimits;
 
 function fromDescriptor(entry: Descriptor): StoredReference {
   const { annotations = {}, ...rest } = entry;
@@ -36,9 +36,20 @@ function toDescriptor({ name, descriptor }: StoredReference): Descriptor {
 export async function listReferences(paths: StorePaths): Promise<readonly StoredReference[]> {
   const bytes = await inStore(what, paths.index, () => readFile(paths.index));
   if (bytes.length > maxBytes) throw new BelljarError("store-failed", `${what}: is larger than ${maxBytes} bytes`);
-  const document = parseDocument(bytes, { what, mediaType: mediaTypes.ociIndex });
+  const document = parseDocument(bytes, { what, mediaType: mediaTypes.ociIndex, maxBytes });
   if (document.kind !== "index") throw new BelljarError("store-failed", `${what}: is no index`);
   return document.index.manifests.map(fromDescriptor);
+}
+
+/** What could not be read again is not written: without its index, the store is lost to every command. */
+function checkRoom(content: string, count: number): void {
+  const refuse = (reason: string): never => {
+    throw new BelljarError("store-failed", `writing the index of the image store: would hold more than ${reason}`, {
+      hint: "remove images: belljar image rm IMAGE...",
+    });
+  };
+  if (count > maxManifests) refuse(`${maxManifests} names`);
+  if (Buffer.byteLength(content) > maxBytes) refuse(`${maxBytes} bytes`);
 }
 
 /** Changes the list under the lock of the index, and replaces the file if the list has changed. */
@@ -50,10 +61,10 @@ export async function changeReferences(
     const before = await listReferences(paths);
     const after = change(before);
     const index: ImageIndex = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: after.map(toDescriptor) };
+    const content = `${JSON.stringify(index, null, 2)}\n`;
+    if (after.length >= before.length) checkRoom(content, after.length);
     const part = join(paths.root, "index.json.part");
-    await inStore("writing the index of the image store", paths.index, () =>
-      replaceFile(paths.index, { part, content: `${JSON.stringify(index, null, 2)}\n` }),
-    );
+    await inStore("writing the index of the image store", paths.index, () => replaceFile(paths.index, { part, content }));
     return before;
   });
 }
@@ -61,19 +72,22 @@ export async function changeReferences(
 export const isNamed = (name: string) => (entry: StoredReference) => entry.name === name;
 const isUntagged = (digest: Digest) => (entry: StoredReference) => entry.name === null && entry.descriptor.digest === digest;
 
+/** One more name in a list, instead of what the name meant before. */
+function withReference(list: readonly StoredReference[], { name, descriptor }: StoredReference): readonly StoredReference[] {
+  const { annotations: _, ...plain } = descriptor;
+  // An image that gets a name needs its nameless entry no more; one that has a name gets no nameless entry.
+  if (name === null && list.some((one) => one.descriptor.digest === plain.digest)) return list;
+  const others = list.filter((one) => (name === null || one.name !== name) && !isUntagged(plain.digest)(one));
+  return [...others, { name, descriptor: plain }];
+}
+
 /**
- * Lets a name mean an image, instead of whatever it meant before. A null name keeps an image that has none.
- * The manifest must be in the store already: a name never points to something that is not there.
+ * Lets names mean images, instead of whatever they meant before: all of them or, when that fails, none. A null name keeps an image that has none.
+ * The manifests must be in the store already: a name never points to something that is not there.
  */
-export async function setReference(paths: StorePaths, name: string | null, descriptor: Descriptor): Promise<void> {
-  const entry = { name, descriptor: descriptorAt("naming an image", "descriptor", descriptor) };
-  const { annotations: _, ...plain } = entry.descriptor;
-  await changeReferences(paths, (list) => {
-    // An image that gets a name needs its nameless entry no more; one that has a name gets no nameless entry.
-    if (name === null && list.some((one) => one.descriptor.digest === plain.digest)) return list;
-    const others = list.filter((one) => (name === null || one.name !== name) && !isUntagged(plain.digest)(one));
-    return [...others, { name, descriptor: plain }];
-  });
+export async function setReferences(paths: StorePaths, entries: readonly StoredReference[]): Promise<void> {
+  const checked = entries.map(({ name, descriptor }) => ({ name, descriptor: descriptorAt("naming an image", "descriptor", descriptor) }));
+  await changeReferences(paths, (list) => checked.reduce(withReference, list));
 }
 
 /** Removes the entries that a condition picks; returns those that were there. */

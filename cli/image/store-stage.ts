@@ -151,18 +151,15 @@ export async function stageFile(session: Session, options: StageOptions): Promis
 /** Makes a staged file a blob, durably. The name must be the digest of its content: that is the caller's to have checked. */
 export async function adoptStaged(paths: StorePaths, staged: Staged): Promise<Descriptor> {
   const { path, digest, size } = staged;
-  if ((await sizeOf(blobPath(paths, digest))) === size) {
-    await rm(path, { force: true });
-  } else {
-    await inStore(writing, path, async () => {
-      const file = await open(path, "r+");
-      try {
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-    });
-    await moveToBlobs(paths, path, digest);
-  }
+  // Also over a blob that is there, which may be damaged; whoever reads that one goes on reading it.
+  await inStore(writing, path, async () => {
+    const file = await open(path, "r+");
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  });
+  await moveToBlobs(paths, path, digest);
   return { mediaType: "", digest, size };
 }

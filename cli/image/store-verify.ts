@@ -36,7 +36,8 @@ async function blobProblem(paths: StorePaths, digest: Digest): Promise<string | 
     });
     return null;
   } catch (error) {
-    if (error instanceof BelljarError && error.code === "image-invalid") return error.message.slice(error.message.lastIndexOf(": ") + 2);
+    if (error instanceof BelljarError && error.code === "image-invalid")
+      return `${error.message.slice(error.message.lastIndexOf(": ") + 2)}; taken out: pull or load the image again`;
     throw error;
   }
 }
@@ -63,7 +64,7 @@ async function verifyImages(paths: StorePaths, note: (where: string, problem: st
 }
 
 /**
- * Checks all that the store holds: each blob against its digest, each image for all it names, each unpacked layer for being
+ * Checks all that the store holds: each blob against its digest (what has another is taken out, as by every reader), each image for all it names, each unpacked layer for being
  * whole. What dead processes have left is no problem: it is never used. Throws BelljarError `store-failed` for what cannot be read.
  */
 export async function verify(paths: StorePaths): Promise<Verified> {

@@ -11,7 +11,7 @@ import { documentLimits, parseJson } from "./manifest-json.ts";
 import type { Descriptor, Digest } from "./oci-types.ts";
 import { type BlobWriter, blobWriter, hasBlob, putBlob, readBlob, readSmallBlob } from "./store-blobs.ts";
 import { readImage, type StoredImage } from "./store-image.ts";
-import { listReferences, removeReferences, type StoredReference, setReference } from "./store-index.ts";
+import { listReferences, removeReferences, type StoredReference, setReferences } from "./store-index.ts";
 import {
   beginLayer,
   hasLayer,
@@ -49,6 +49,8 @@ export interface Store {
 
   list(): Promise<readonly StoredReference[]>;
   setReference(name: string | null, descriptor: Descriptor): Promise<void>;
+  /** All of them or none. */
+  setReferences(entries: readonly StoredReference[]): Promise<void>;
   /** By name, digest or the first digits of an id; null when there is none. */
   find(text: string): Promise<Resolved | null>;
   /** The same, with an error `image-not-found` when there is none. */
@@ -143,9 +145,13 @@ export async function openStore(root: string = defaultStoreRoot()): Promise<Stor
     stage: async (options) => tracked(await stageFile(await session(), options)),
     adopt: (staged) => adoptStaged(paths, staged),
     list: () => listReferences(paths),
+    setReferences: async (entries) => {
+      await working();
+      await setReferences(paths, entries);
+    },
     setReference: async (name, descriptor) => {
       await working();
-      await setReference(paths, name, descriptor);
+      await setReferences(paths, [{ name, descriptor }]);
     },
     find: (text) => findImage(paths, text),
     resolve: (text) => resolveImage(paths, text),

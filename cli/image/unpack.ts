@@ -98,6 +98,19 @@ async function openContent({ store, manifest, limits }: UnpackOptions, at: numbe
   return readAhead(decompress(await store.readBlob(blob), { ...defaultLayerLimits, ...limits }), aheadBytes);
 }
 
+/** Damage on the disk looks like damage in the image when a decoder meets it first: the blob's digest, which is only known at its end, tells them apart. */
+async function causeOf(error: unknown, { store, manifest }: UnpackOptions, layer: { readonly at: number; readonly doing: string }): Promise<unknown> {
+  const blob = manifest.layers[layer.at];
+  const isDecoders = error instanceof BelljarError && error.code === "image-invalid" && error.message.startsWith(layer.doing);
+  if (blob === undefined || !isDecoders) return error;
+  try {
+    for await (const _ of await store.readBlob(blob));
+    return error;
+  } catch (damage) {
+    return damage;
+  }
+}
+
 /** Unpacks one layer, on top of those below it. */
 async function unpackLayer(
   options: UnpackOptions,
@@ -108,10 +121,11 @@ async function unpackLayer(
   const world = idWorld(ids);
   const [chainId, diffId] = [chain[at], config.rootfs.diff_ids[at]];
   if (chainId === undefined || diffId === undefined) throw new RangeError("no such layer");
+  const doing = `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${manifest.layers[at]?.digest})`;
   const writer = await store.beginLayer(chainId, world, ids);
   try {
     const applied = await applyLayer({
-      doing: `unpacking ${quoted(name)}: layer ${at + 1} of ${manifest.layers.length} (${manifest.layers[at]?.digest})`,
+      doing,
       content,
       diffId,
       root: writer.path,
@@ -130,7 +144,7 @@ async function unpackLayer(
     return notes;
   } catch (error) {
     await writer.abort();
-    throw error;
+    throw await causeOf(error, options, { at, doing });
   }
 }
 

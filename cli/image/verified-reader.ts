@@ -11,8 +11,8 @@ export interface Expected {
 }
 
 /** Content that is not what its descriptor says. */
-export function contentError(what: string, { digest }: Expected, reason: string): BelljarError {
-  return new BelljarError("image-invalid", `${what}: ${quoted(digest)}: ${reason}`);
+export function contentError(what: string, { digest }: Expected, reason: string, options: { readonly hint?: string } = {}): BelljarError {
+  return new BelljarError("image-invalid", `${what}: ${quoted(digest)}: ${reason}`, options);
 }
 
 export const tooLong = (size: number): string => `has more than the ${size} bytes that its descriptor says`;
@@ -23,7 +23,11 @@ export const wrongDigest = (found: Digest): string => `has the wrong digest (${f
  * Passes bytes on while counting and hashing them. Fails with `image-invalid` as soon as there are too many, and at the end
  * when there are too few or when the digest is another. Whoever reads must take nothing for true before the end.
  */
-export function verifier(what: string, expected: Expected): Transform {
+export function verifier(
+  what: string,
+  expected: Expected,
+  options: { readonly hint?: string; readonly onWrongDigest?: () => void } = {},
+): Transform {
   const hash = hashFor(expected.digest);
   let have = 0;
   return new Transform({
@@ -42,7 +46,9 @@ export function verifier(what: string, expected: Expected): Transform {
         return;
       }
       const found = digestFrom(hash, splitDigest(expected.digest).algorithm);
-      done(found === expected.digest ? null : contentError(what, expected, wrongDigest(found)));
+      if (found === expected.digest) return done(null);
+      options.onWrongDigest?.();
+      done(contentError(what, expected, wrongDigest(found), options));
     },
   });
 }

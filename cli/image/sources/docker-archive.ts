@@ -68,9 +68,9 @@ async function layerOf(staged: Staged, options: { readonly what: string; readonl
 async function planImage(
   store: Store,
   archive: Archive,
-  options: { readonly image: DockerImage; readonly what: string },
+  options: { readonly image: DockerImage; readonly what: string; readonly taken: Set<Staged> },
 ): Promise<PlannedImage> {
-  const { image, what } = options;
+  const { image, what, taken } = options;
   const configFile = fileOf(archive, image.config, what);
   const configBytes = (await archive.read(image.config, documentLimits.maxBytes)) ?? refuse(what, "has no configuration");
   checkConfigName(image.config, configBytes, what);
@@ -91,7 +91,11 @@ async function planImage(
   const bytes = Buffer.from(JSON.stringify(manifest));
   const descriptor: Descriptor = { mediaType: mediaTypes.ociManifest, digest: digestOf(bytes), size: bytes.length };
   const take = async (): Promise<void> => {
-    for (const file of [configFile, ...files]) await store.adopt(file);
+    for (const file of [configFile, ...files]) {
+      if (taken.has(file)) continue;
+      taken.add(file);
+      await store.adopt(file);
+    }
     await store.putBlob(descriptor, bytes);
   };
   return { names: image.names, descriptor, manifest, config, take };
@@ -105,9 +109,11 @@ export async function planDockerArchive(store: Store, archive: Archive, { doing 
   const bytes = await archive.read(manifestName, documentLimits.maxBytes);
   if (bytes === null) return refuse(doing, `has no file ${quoted(manifestName)}`);
   const images: PlannedImage[] = [];
+  // Images share layers, and one may have a layer twice.
+  const taken = new Set<Staged>();
   for (const image of readImages(bytes, doing)) {
     const what = `${doing}: image ${quoted(image.names[0] ?? image.config)}`;
-    images.push(await planImage(store, archive, { image, what }));
+    images.push(await planImage(store, archive, { image, what, taken }));
   }
   if (images.length === 0) throw new BelljarError("image-not-found", `${doing}: holds no image`);
   return { images, warnings: [] };

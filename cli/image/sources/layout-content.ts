@@ -5,7 +5,7 @@ import { BelljarError } from "../../../policy/errors.ts";
 import { quoted } from "../../output/terminal.ts";
 import { fileError } from "../../run/files.ts";
 import { splitDigest } from "../digest.ts";
-import { missingBlob } from "../manifest.ts";
+import { manifestLimits, missingBlob } from "../manifest.ts";
 import { documentLimits, refuse } from "../manifest-json.ts";
 import type { Descriptor } from "../oci-types.ts";
 import type { Store } from "../store.ts";
@@ -14,9 +14,6 @@ import { contentError, tooLong, tooShort, wrongDigest } from "../verified-reader
 import type { Archive } from "./archive.ts";
 import { readBytes } from "./input.ts";
 import { checkBytes, type LayoutContent } from "./oci-layout.ts";
-
-/** index.json of a layout with many images. */
-const maxIndexBytes = 4 * documentLimits.maxBytes;
 
 const blobName = ({ digest }: Descriptor): string => {
   const { algorithm, hex } = splitDigest(digest);
@@ -27,7 +24,7 @@ const blobName = ({ digest }: Descriptor): string => {
 export function archiveContent(store: Store, archive: Archive, doing: string): LayoutContent {
   const taken = new Set<string>();
   return {
-    file: (name) => archive.read(name, maxIndexBytes),
+    file: (name) => archive.read(name, manifestLimits.maxLayoutIndexBytes),
     blobSize: async (descriptor) => archive.find(blobName(descriptor))?.size ?? null,
     readBlob: async (descriptor) => {
       const staged = archive.find(blobName(descriptor));
@@ -112,7 +109,7 @@ export function folderContent(
   const pathOf = (descriptor: Descriptor): string => join(folder, blobName(descriptor));
   const staged = new Map<string, Staged>();
   return {
-    file: (name) => readRegular(join(folder, name), { doing, maxBytes: maxIndexBytes }),
+    file: (name) => readRegular(join(folder, name), { doing, maxBytes: manifestLimits.maxLayoutIndexBytes }),
     blobSize: async (descriptor) => {
       const opened = await openRegular(pathOf(descriptor), doing);
       await opened?.file.close();
@@ -124,7 +121,8 @@ export function folderContent(
       return checkBytes(bytes, descriptor, doing);
     },
     prepare: async (descriptor) => {
-      if (staged.has(descriptor.digest) || (await store.hasBlob(descriptor))) return;
+      // Copied also where the store has it: what lies there may be damaged.
+      if (staged.has(descriptor.digest)) return;
       staged.set(descriptor.digest, await copyIn(store, descriptor, { path: pathOf(descriptor), doing, signal }));
     },
     take: async (descriptor) => {

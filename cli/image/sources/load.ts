@@ -94,8 +94,10 @@ export async function loadImages(options: LoadOptions): Promise<Loaded> {
     const warning = platformWarning(image, platform);
     if (warning !== null) notes.push(`${doing}: ${warning}`);
     await image.take();
-    for (const reference of names.length === 0 ? [null] : names) await store.setReference(reference, image.descriptor);
     loaded.push({ names, descriptor: image.descriptor });
   }
+  await store.setReferences(
+    loaded.flatMap(({ names, descriptor }) => (names.length === 0 ? [null] : names).map((reference) => ({ name: reference, descriptor }))),
+  );
   return { images: loaded, warnings: notes };
 }

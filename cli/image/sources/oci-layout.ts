@@ -128,7 +128,7 @@ export async function planLayout(content: LayoutContent, options: SourceOptions)
   await checkVersion(content, doing);
   const bytes = await content.file("index.json");
   if (bytes === null) refuse(doing, "is no OCI image layout: it has no file 'index.json'");
-  const document = parseDocument(bytes, { what: `${doing}: 'index.json'` });
+  const document = parseDocument(bytes, { what: `${doing}: 'index.json'`, maxBytes: manifestLimits.maxLayoutIndexBytes });
   if (document.kind !== "index") refuse(doing, "'index.json' is no index");
   const images: PlannedImage[] = [];
   const warnings: string[] = [];

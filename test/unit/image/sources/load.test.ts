@@ -256,6 +256,15 @@ describe("OCI archives", () => {
     ];
     for (const [archive, code, words] of cases) await expectRefusal(archive, { code, words });
   }, 60_000);
+  test("a media type of four million characters takes no room in the index of the store", async () => {
+    const store = await temporaryStore();
+    const image = await makeImage();
+    const mediaType = `${mediaTypes.ociManifest}; x=${"x".repeat(4_000_000)}`;
+    const manifest = bytesOf({ ...JSON.parse(image.manifest.toString("utf8")), mediaType });
+    await load(store, await tarOf(await ociFiles({ ...image, manifest, descriptor: descriptorOf(manifest, mediaTypes.ociManifest) })));
+    expect((await store.list()).map(({ descriptor }) => descriptor.mediaType)).toEqual([mediaTypes.ociManifest]);
+    expect(readFileSync(store.paths.index).length).toBeLessThan(1000);
+  });
   test("indexes that never end", async () => {
     let inner = await makeImage();
     const files: [string, Uint8Array][] = [];
@@ -311,6 +320,22 @@ describe("archives of docker save", () => {
     const { images } = await load(store, await tarOf(files));
     expect(images[0]?.names).toEqual([]);
     expect(await store.verify()).toMatchObject({ images: 1, blobs: 3, problems: [] });
+  });
+  test("that holds several images of the same layers", async () => {
+    const store = await temporaryStore();
+    const [one, two] = [await makeImage(), await makeImage({ texts: ["two", "one", "one"] })];
+    const list = [one, two].map(({ config, layers }, at) => ({
+      Config: `${hex(config)}.json`,
+      RepoTags: [`x:${at}`],
+      Layers: layers.map((layer) => `${hex(layer)}.tar`),
+    }));
+    const files: Files = [
+      ...[...one.layers].map((layer): [string, Buffer] => [`${hex(layer)}.tar`, layer]),
+      ...[one, two].map(({ config }): [string, Buffer] => [`${hex(config)}.json`, config]),
+      ["manifest.json", JSON.stringify(list)],
+    ];
+    await load(store, await tarOf(files));
+    expect(await store.verify()).toMatchObject({ images: 2, blobs: 6, problems: [] });
   });
   test("of both forms at once is read as the OCI layout that it is", async () => {
     const store = await temporaryStore();
@@ -406,6 +431,26 @@ describe("layouts in a folder", () => {
   test("an input that is not there", async () => {
     await expect(loadImages({ store: await temporaryStore(), input: "/nonexistent" })).rejects.toMatchObject({ code: "file-unreadable" });
   });
+});
+
+test.each(["oci archive", "docker archive", "folder"])("what is damaged in the store is mended by loading it again: %s", async (kind) => {
+  const store = await temporaryStore();
+  const image = await makeImage();
+  const folder = temporaryFolder();
+  const files = await ociFiles(image);
+  mkdirSync(join(folder, "blobs/sha256"), { recursive: true });
+  for (const [name, content] of files) writeFileSync(join(folder, name), content as Uint8Array);
+  const archive = await tarOf(kind === "docker archive" ? dockerFiles(image) : files);
+  const loadAgain = () => (kind === "folder" ? loadImages({ store, input: folder }) : load(store, archive));
+  await loadAgain();
+  const { manifests } = JSON.parse(readFileSync(store.paths.index, "utf8")) as { readonly manifests: readonly Descriptor[] };
+  const [descriptor] = manifests as [Descriptor];
+  const { manifest } = await store.readImage(descriptor, "x");
+  for (const damaged of [...manifest.layers, manifest.config, descriptor]) {
+    writeFileSync(join(store.paths.images, "blobs/sha256", damaged.digest.slice(7)), Buffer.alloc(damaged.size));
+    await loadAgain();
+    expect((await store.verify()).problems).toEqual([]);
+  }
 });
 
 describe("importing a root file system", () => {

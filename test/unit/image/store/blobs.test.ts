@@ -154,7 +154,18 @@ describe("reading", () => {
     await expect(readAll(await store.readBlob(descriptor))).rejects.toMatchObject({
       code: "image-invalid",
       message: expect.stringContaining("wrong digest"),
+      hint: "pull or load the image again",
     });
+    expect(await store.hasBlob(descriptor)).toBe(false);
+    await store.putBlob(descriptor, content);
+    expect((await readAll(await store.readBlob(descriptor))).equals(content)).toBe(true);
+  });
+  test("a good blob stays whatever size an image claims of it", async () => {
+    const store = await temporaryStore();
+    await store.putBlob(descriptor, content);
+    for (const size of [0, content.length - 1, content.length + 1])
+      await expect(store.readBlob({ ...descriptor, size }).then(readAll)).rejects.toMatchObject({ code: "image-invalid" });
+    expect((await readAll(await store.readBlob(descriptor))).equals(content)).toBe(true);
   });
   test("a blob that was cut on the disk counts as missing, and is replaced", async () => {
     const store = await temporaryStore();
