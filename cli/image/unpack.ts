@@ -99,7 +99,11 @@ async function openContent({ store, manifest, limits }: UnpackOptions, at: numbe
 }
 
 /** Damage on the disk looks like damage in the image when a decoder meets it first: the blob's digest, which is only known at its end, tells them apart. */
-async function causeOf(error: unknown, { store, manifest }: UnpackOptions, layer: { readonly at: number; readonly doing: string }): Promise<unknown> {
+async function causeOf(
+  error: unknown,
+  { store, manifest }: UnpackOptions,
+  layer: { readonly at: number; readonly doing: string },
+): Promise<unknown> {
   const blob = manifest.layers[layer.at];
   const isDecoders = error instanceof BelljarError && error.code === "image-invalid" && error.message.startsWith(layer.doing);
   if (blob === undefined || !isDecoders) return error;

@@ -106,10 +106,12 @@ async function planOn(
       diskScratch: scratch === null ? null : { path: scratch.path, apply: scratch.apply },
     };
     const { plan, warnings, enforcement } = compilePlan({ policy, facts, request, filters });
+    const asTyped = input.script === null ? input.command : [input.script, ...input.command];
     return {
       policy,
-      command: input.script === null ? input.command : [input.script, ...input.command],
-      hostScripts: input.hostScripts,
+      command: wish.isHostScript ? asTyped : request.command,
+      // An image's own command is none of the caller's files.
+      hostScripts: input.hostScripts && (wish.isHostScript || request.command[0] === asTyped[0]),
       plan,
       scope: scopeOf(plan, facts),
       image: image?.name ?? null,

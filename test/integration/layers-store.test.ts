@@ -124,6 +124,25 @@ describe("an image of the store", () => {
     await store.close();
   });
 
+  needs("userns", "python3")("with a blob that the disk has damaged blames the disk, not the image, and takes it out", async () => {
+    const store = await newStore();
+    const image = await putImage(store, [first, archive(file("big", randomBytes(8_000_000)))]);
+    const blob = image.manifest.layers[1] as Descriptor;
+    const path = blobPath(store.paths, blob.digest);
+    chmodSync(path, 0o600);
+    const bytes = readFileSync(path);
+    // The decoder ends here, long before the digest is known.
+    bytes.fill(0xff, 1000, 2000);
+    writeFileSync(path, bytes);
+    await expect(unpack(store, image)).rejects.toMatchObject({
+      code: "image-invalid",
+      message: expect.stringMatching(/reading the image store: .*wrong digest/),
+      hint: "pull or load the image again",
+    });
+    expect(await store.hasBlob(blob)).toBe(false);
+    await store.close();
+  });
+
   needs("userns", "python3")("whose manifest and configuration differ in their number of layers is refused", async () => {
     const store = await newStore();
     const { manifest, config } = await putImage(store, [first, second], [digestOf(first)]);

@@ -52,6 +52,25 @@ describe("the command", () => {
   );
 });
 
+describe("a command that is not there", () => {
+  needs("userns")("is named, whoever named it", async () => {
+    const home = imageHome();
+    await home.addAll({
+      "t/cmd:1": withConfig({ Cmd: ["no-such-program"] }),
+      "t/both:1": withConfig({ Entrypoint: ["no-such-program"], Cmd: ["a"] }),
+    });
+    for (const [image, command] of [
+      ["t/cmd:1", []],
+      ["t/both:1", []],
+      ["t/both:1", ["typed"]],
+    ] as const) {
+      const { report, stderr } = await home.run(image, [], command);
+      expect(report, stderr).toMatchObject({ verdict: "start-failed", error: { hint: null } });
+      expect(report.message).toContain("'no-such-program'");
+    }
+  });
+});
+
 describe("the environment", () => {
   needs("userns")("is the image's over built-in profiles, the user's profile over the image, options over all", async () => {
     const home = imageHome();
