@@ -1,6 +1,6 @@
 // A limit that a profile requires and the host cannot hold: exit status 125, with the limit, what is missing, and what to do about it. And what
 // becomes of limits where only some controllers are there.
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { LimitName } from "../../policy/profile/types.ts";
@@ -111,7 +111,7 @@ function partOf(controllers: readonly string[]): Part {
   for (const name of controllers) for (const dir of [delegated, top]) writeFileSync(join(dir, "cgroup.subtree_control"), `+${name}`);
   mkdirSync(session, { recursive: true });
   onTestFinished(() => {
-    for (const dir of [session, parent, top]) rmdirSync(dir);
+    for (const dir of [join(session, "belljar-caller"), session, parent, top]) if (existsSync(dir)) rmdirSync(dir);
   });
   return { parent, session };
 }
@@ -172,6 +172,20 @@ describe("cgroup v2 with only some controllers", () => {
     expect(report, JSON.stringify(report)).toMatchObject({
       verdict: "memory-limit",
       enforcement: { memory: "supervisor", cpuTime: "cgroup2" },
+    });
+  });
+
+  chosen("as a container's first process, at the root of a cgroup namespace: it makes room for itself", async () => {
+    const { parent, session } = partOf(["memory", "pids"]);
+    for (const name of ["memory", "pids"]) writeFileSync(join(parent, "cgroup.subtree_control"), `+${name}`);
+    // The kernel refuses cgroup2 on top of cgroup2, so it is mounted elsewhere first.
+    const mounts = "mount -t tmpfs t /srv && mkdir /srv/c && mount -t cgroup2 none /srv/c && mount --bind /srv/c /sys/fs/cgroup";
+    const container = `exec unshare -UrmC sh -c '${mounts} && exec "$@"' sh "$@"`;
+    const { report, stderr } = await start(configOf({}), [...requiring("memory", "processes"), ...eightMiB], within(session, container));
+    expect(report, stderr).toMatchObject({
+      verdict: "memory-limit",
+      memory: { oomKills: expect.any(Number) },
+      enforcement: { memory: "cgroup2", processes: "cgroup2", cpuTime: "cgroup2" },
     });
   });
 });
