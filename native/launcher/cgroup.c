@@ -330,6 +330,30 @@ uint64_t cgroups_oom_kills(const struct run *run)
 			    "oom_kill");
 }
 
+static uint64_t memory_peak(const struct run *run, uint32_t i)
+{
+	return number_in(run->cgroups[i].exec,
+			 hierarchy(run, i)->version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
+}
+
+/*
+ * Whether memory ran out somewhere else, above the run's cgroup or in the whole host: its own peak was never near its limit. (One page more
+ * than the limit is what kills; a request may be of some.)
+ */
+bool cgroups_memory_ran_out_above(const struct run *run)
+{
+	const uint64_t near = 1 << 20, limit = run->plan.exec->memory_bytes;
+	int i = having(run, "memory");
+
+	if (i < 0 || limit == 0)
+		return false;
+	uint64_t peak = memory_peak(run, (uint32_t)i);
+	uint64_t with_swap = number_in(run->cgroups[i].exec, "memory.memsw.max_usage_in_bytes");
+	if (with_swap != NOT_MEASURED && with_swap > peak)
+		peak = with_swap;
+	return peak != NOT_MEASURED && peak + near < limit;
+}
+
 static void read_cpu_split(const struct run *run, struct wire_run_record *record)
 {
 	int i = unified(run);
@@ -349,9 +373,7 @@ void cgroups_read(const struct run *run, struct wire_run_record *record)
 	int i = having(run, "memory");
 
 	if (i >= 0) {
-		bool v2 = hierarchy(run, (uint32_t)i)->version == 2;
-
-		record->memory_peak = number_in(run->cgroups[i].exec, v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+		record->memory_peak = memory_peak(run, (uint32_t)i);
 		record->oom_kills = cgroups_oom_kills(run);
 	}
 	i = having(run, "pids");

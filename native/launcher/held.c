@@ -2,7 +2,8 @@
 /*
  * Memory that a sandbox holds without having it mapped, for the sampler: files made by memfd_create, kept alive by descriptors, and
  * segments of System V shared memory, which need not even a process. A cgroup counts both; a walk over address spaces sees neither.
- * Still not seen: a descriptor on its way through a socket, with no copy left behind.
+ * Still not seen: what is on its way through pipes and sockets, descriptors too, with no copy left behind, and shared pages of a mapping
+ * that are in nobody's page table. Nothing that an ordinary user may read tells of them.
  */
 #include <linux/kcmp.h>
 #include <sys/mman.h>

@@ -144,17 +144,26 @@ static void read_status(struct run *run, struct wire_run_record *record)
 static void read_counters(struct run *run, struct wire_run_record *record)
 {
 	const struct wire_exec_plan *exec = run->plan.exec;
+	bool ended_itself = run->has_status && !(run->evidence & EVIDENCE_CANCELLED);
 
-	if (record->oom_kills != NOT_MEASURED && record->oom_kills > 0)
-		run->evidence |= EVIDENCE_OOM_KILL;
-	if (record->process_limit_hits != NOT_MEASURED && record->process_limit_hits > 0)
+	if (record->oom_kills != NOT_MEASURED && record->oom_kills > 0) {
+		run_out_of_memory(run);
+		if (!(run->evidence & EVIDENCE_SANDBOX_ERROR))
+			run->evidence |= EVIDENCE_OOM_KILL;
+	}
+	/* Kernels count a fork that a cgroup above refused here too (v1 all of them): then there were never as many tasks as the limit. */
+	if (record->process_limit_hits != NOT_MEASURED && record->process_limit_hits > 0 &&
+	    (!exec->processes || record->processes_peak == NOT_MEASURED || record->processes_peak >= exec->processes))
 		run->evidence |= EVIDENCE_PROCESS_LIMIT_HIT;
 	if (record->disk_full == 1)
 		run->evidence |= EVIDENCE_SCRATCH_FULL;
-	/* The CPU resource limit kills a process by itself; its figure proves that it was that. */
-	if (exec->cpu_ms && (record->signal == SIGXCPU || record->signal == SIGKILL) &&
-	    record->cpu_ns != NOT_MEASURED && record->cpu_ns >= exec->cpu_ms * NS_PER_MS)
+	/* A program that ended between two looks, by itself or by the CPU resource limit: a figure at the limit proves as much as our kill. */
+	if (ended_itself && exec->cpu_ms && record->cpu_ns != NOT_MEASURED &&
+	    record->cpu_ns >= exec->cpu_ms * NS_PER_MS)
 		run->evidence |= EVIDENCE_CPU_KILL;
+	if (ended_itself && exec->mechanisms[LIMIT_MEMORY] == MECHANISM_SUPERVISOR && exec->memory_bytes &&
+	    run->sampled_memory_peak > exec->memory_bytes)
+		run->evidence |= EVIDENCE_OOM_KILL;
 }
 
 static uint32_t classify(uint32_t evidence, bool failed)

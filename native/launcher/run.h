@@ -165,6 +165,8 @@ struct run {
 int run_fail(struct run *run, uint32_t stage, uint32_t step, uint32_t index, int error, const char *text);
 /* Ends the run: evidence says why. Safe at any moment, more than once. */
 void run_end(struct run *run, uint32_t evidence);
+/* The same after an OOM kill: whose memory it was decides. */
+void run_out_of_memory(struct run *run);
 bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t events);
 
 /* launch.c: everything until the program runs. */
@@ -228,6 +230,7 @@ uint64_t cgroups_cpu_ns(const struct run *run);
 uint64_t cgroups_memory_bytes(const struct run *run);
 uint64_t cgroups_processes(const struct run *run);
 uint64_t cgroups_oom_kills(const struct run *run);
+bool cgroups_memory_ran_out_above(const struct run *run);
 void cgroups_read(const struct run *run, struct wire_run_record *record);
 void cgroups_kill(const struct run *run);
 /* Blocking, at most about a second. Returns how many directories could not be removed. */

@@ -83,6 +83,17 @@ static bool asked(const struct run *run, enum limit limit, enum mechanism mechan
 	return run->plan.exec->mechanisms[limit] == (uint32_t)mechanism;
 }
 
+/* An OOM kill under a limit of the program's that was never reached is the host's doing. */
+void run_out_of_memory(struct run *run)
+{
+	bool limited = asked(run, LIMIT_MEMORY, MECHANISM_CGROUP2) || asked(run, LIMIT_MEMORY, MECHANISM_CGROUP1);
+
+	if (limited && cgroups_memory_ran_out_above(run))
+		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 0, ENOMEM, "memory");
+	else
+		run_end(run, EVIDENCE_OOM_KILL);
+}
+
 /* The next moment at which something has to be looked at, 0 = none. */
 static uint64_t next_deadline(const struct run *run)
 {
@@ -161,7 +172,7 @@ static void check_sample(struct run *run, uint64_t now)
 	if (asked(run, LIMIT_MEMORY, MECHANISM_CGROUP1)) {
 		run->oom_kills = cgroups_oom_kills(run);
 		if (run->oom_kills != NOT_MEASURED && run->oom_kills > 0)
-			run_end(run, EVIDENCE_OOM_KILL);
+			run_out_of_memory(run);
 	}
 	often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) || cpu_by_sample;
 	if (!often && run->clock < 0)

@@ -22,13 +22,13 @@ export const verdictTable = [
   {
     "name": "memory-limit",
     "evidence": "oomKill",
-    "proof": "an OOM kill counted by the run's cgroup (oom_kill in memory.events or memory.oom_control), or our own kill record when the supervisor samples",
+    "proof": "an OOM kill counted by the run's cgroup (oom_kill in memory.events or memory.oom_control), unless its peak was more than 1 MiB below its limit: then memory ran out above it, which is a sandbox-error; or, when the supervisor samples, its kill record or a sample above the limit",
     "words": "used more memory than the limit"
   },
   {
     "name": "cpu-time-limit",
     "evidence": "cpuKill",
-    "proof": "our own kill record: CPU time of the tree (cpu.stat, cpuacct.usage, the perf clock, else samples) reached the limit; or the CPU resource limit killed, with a figure at the limit",
+    "proof": "our own kill record: CPU time of the tree (cpu.stat, cpuacct.usage, the perf clock, else samples) reached the limit; or the program ended before we could kill it, with a figure at the limit",
     "words": "used more CPU time than the limit"
   },
   {
@@ -54,7 +54,7 @@ export const verdictTable = [
     "name": "process-limit",
     "evidence": "processLimitHit",
     "onlyIfFailed": true,
-    "proof": "pids.events of the run's cgroup counted a refused fork (max), and the program failed",
+    "proof": "pids.events of the run's cgroup counted a refused fork (max), there were as many tasks as the limit (pids.peak, where the kernel has it), and the program failed",
     "words": "failed after a refused fork"
   },
   {

@@ -104,6 +104,12 @@ function startReason({ startFailure, errorErrno }: RunRecord, text: string): { r
   }
 }
 
+const outOfMemory: Explained = {
+  message:
+    "the kernel killed the program for want of memory outside its limit, which it had not reached: of the host, or of a cgroup above the run's",
+  hint: "give the host, or that cgroup, more memory; or run fewer programs at once",
+};
+
 /** Which step of ours failed, on what, and why. */
 export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained {
   const { errorStep, errorErrno, errorText, errorStage } = record;
@@ -111,6 +117,7 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   const subject = stepSubject(record, plan);
   const about = errorText === "" || subject.includes(errorText) ? "" : `: ${shown(errorText)}`;
   const reason = errorErrno === 0 ? "" : `: ${errnoWords(errorErrno)}`;
+  if (errorStep === "supervise" && errorText === "memory") return outOfMemory;
   if (errorStep === "initDied") return { message: `the sandbox's first process died unasked${about}${reason} (step initDied)`, hint: null };
   return {
     message: `step ${errorStep} (${errorStage}) failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,

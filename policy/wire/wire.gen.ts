@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "e79c367368f52350";
+export const wireTable = "0e7a8a496e9061bd";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 

@@ -86,6 +86,14 @@ for (const mechanism of chosenMechanisms())
       expect(cpuMs).toBeLessThanOrEqual(wallMs ?? 0);
     });
 
+    can("a program that ends at about its CPU limit by itself: the verdict is what its figure says", async () => {
+      for (let run = 0; run < 16; run++) {
+        const { report } = await started().run({ command: ["/figures", "tell", "1"], volumes: volumes(), limits: { cpuTime: "1ms" } });
+        const reached = (report.time.cpuMs ?? 0) >= 1;
+        expect(report.verdict, JSON.stringify(report)).toBe(reached ? "cpu-time-limit" : "ok");
+      }
+    });
+
     can("a run without a CPU limit has its CPU time counted by the same means", async () => {
       const run = (cpuTime: string | null) =>
         started().run({ command: ["/figures", "tell", "20"], volumes: volumes(), limits: { cpuTime }, sample: "1ms" });

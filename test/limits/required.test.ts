@@ -129,6 +129,28 @@ const within = (dir: string, script = 'exec "$@"'): readonly string[] => [
   ...belljarCommand,
 ];
 
+describe("cgroup v2 beneath a limit of somebody else's", () => {
+  const chosen = chosenMechanisms().includes("cgroup2") ? needs("userns", ...ways.cgroup2.needs) : test.skip;
+  const limitsProgram = ["-v", `${attackProgram("limits")}:/program`, "--", "/program"];
+
+  chosen("memory that runs out there is our failure, not the program's", async () => {
+    const { parent, session } = partOf(["memory", "pids"]);
+    writeFileSync(join(parent, "memory.max"), String(200 << 20));
+    const args = ["--memory", "1G", ...limitsProgram, "heap", "600"];
+    const { code, report } = await start(configOf({ use: "cgroup2", parent }), args, within(session));
+    expect(report, JSON.stringify(report)).toMatchObject({ verdict: "sandbox-error", memory: { oomKills: expect.any(Number) } });
+    expect(report?.error?.message).toMatch(/^the kernel killed the program for want of memory outside its limit/);
+    expect(code).toBe(125);
+  });
+
+  chosen("a fork that is refused there was not for the program's limit", async () => {
+    const { parent, session } = partOf(["memory", "pids"]);
+    writeFileSync(join(parent, "pids.max"), "40");
+    const { report } = await start(configOf({ use: "cgroup2", parent }), ["--processes", "64", ...limitsProgram, "forks"], within(session));
+    expect(report, JSON.stringify(report)).toMatchObject({ verdict: "exit-nonzero", exitCode: 1 });
+  });
+});
+
 describe("cgroup v2 with only some controllers", () => {
   const chosen = chosenMechanisms().includes("cgroup2") ? needs("userns", ...ways.cgroup2.needs) : test.skip;
 

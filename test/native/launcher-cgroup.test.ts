@@ -1,5 +1,5 @@
-import { readdirSync } from "node:fs";
-import { describe, expect } from "vitest";
+import { mkdtempSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { describe, expect, onTestFinished } from "vitest";
 import type { CgroupHierarchy, CgroupWrite, SandboxPlan } from "../../policy/wire/wire.gen.ts";
 import { needs } from "../helpers/abilities.ts";
 import { execPlan, launch, sandboxPlan } from "../helpers/launcher.ts";
@@ -17,6 +17,16 @@ const write = (hierarchy: number, file: string, value: string, limit: CgroupWrit
   limit,
   optional: false,
 });
+
+/** The same one level deeper, where a cgroup above the run's has a limit of its own. */
+function withLimitAbove(name: (typeof names)[number], file: string, value: string): SandboxPlan {
+  const parent = mkdtempSync(`${parentOf(name)}/above-`);
+  onTestFinished(() => rmdirSync(parent));
+  writeFileSync(`${parent}/${file}`, value);
+  return withCgroups({
+    cgroups: names.map((one): CgroupHierarchy => ({ version: 1, parent: one === name ? parent : parentOf(one), controllers: one })),
+  });
+}
 
 const limits = [write(0, "memory.limit_in_bytes", String(64 << 20), "memory"), write(1, "pids.max", "8", "processes")];
 
@@ -63,6 +73,33 @@ describe("cgroup v1", () => {
     expect(verdict).toBe("process-limit");
     expect(record?.processLimitHits).toBe(1n);
     expect(leftovers()).toEqual([]);
+  });
+
+  needs("cgroup1")("memory that runs out above the run's cgroup is no limit of the program's", async () => {
+    const run = (above: string) =>
+      launch(
+        withLimitAbove("memory", "memory.limit_in_bytes", above),
+        execPlan(["python3", "-c", "x=bytearray(200<<20)"], {
+          memoryBytes: 64n << 20n,
+          cgroupWrites: limits,
+          mechanisms: mechanisms(),
+        }),
+      );
+    const { verdict, record } = await run(String(24 << 20));
+    expect([verdict, record?.oomKills]).toEqual(["sandbox-error", 1n]);
+    expect(record).toMatchObject({ errorStep: "supervise", errorErrno: 12, errorText: "memory" });
+    expect(leftovers()).toEqual([]);
+    expect((await run(String(128 << 20))).verdict).toBe("memory-limit");
+  });
+
+  needs("cgroup1")("a fork that a cgroup above refuses is counted, and no limit of the program's", async () => {
+    const script = "import os\nfor i in range(20):\n  if os.fork()==0: os.execvp('sleep',['sleep','20'])";
+    const { verdict, record } = await launch(
+      withLimitAbove("pids", "pids.max", "5"),
+      execPlan(["python3", "-c", script], { processes: 8n, cgroupWrites: limits, mechanisms: mechanisms() }),
+    );
+    expect([verdict, record?.processLimitHits]).toEqual(["exit-nonzero", 1n]);
+    expect(record?.processesPeak).toBeLessThan(8n);
   });
 
   needs("cgroup1")("the CPU limit counts children", async () => {
