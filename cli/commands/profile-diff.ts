@@ -1,10 +1,11 @@
 /** `belljar profile diff`: fields that differ, and the calls that one profile's filters let through and the other's do not. */
 import { diffPolicies, type ResolveResult } from "../../policy/profile/index.ts";
+import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { FilterDiff } from "../../policy/seccomp/diff.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { table } from "../output/table.ts";
-import { filterInputOf } from "../run/filters.ts";
+import { filterInputOf, namingProfile } from "../run/filters.ts";
 import { arch, resolveFrom } from "./profile-check.ts";
 
 export interface DiffOptions {
@@ -34,11 +35,11 @@ export async function diff(left: string, right: string, { json, all }: DiffOptio
 async function diffCalls({ policy }: ResolveResult, other: ResolveResult): Promise<FilterDiff> {
   const { compileBaseFilter, compileFilter } = await import("../../policy/seccomp/compile.ts");
   const { diffFilters } = await import("../../policy/seccomp/diff.ts");
-  const [left, right] = [policy, other.policy].map((side) => {
+  const filtersOf = (side: ResolvedPolicy) => {
     const input = filterInputOf(side, arch);
-    return [compileBaseFilter(input).bytes, compileFilter(input).bytes];
-  });
-  return diffFilters({ left: left ?? [], right: right ?? [], arch });
+    return namingProfile(side, () => [compileBaseFilter(input).bytes, compileFilter(input).bytes]);
+  };
+  return diffFilters({ left: await filtersOf(policy), right: await filtersOf(other.policy), arch });
 }
 
 const conditionWords = (conditions: readonly string[]): string => (conditions.length === 0 ? "always" : `if ${conditions.join(" and ")}`);

@@ -1,12 +1,12 @@
 /** `belljar profile explain`: fields, or what happens to a system call. */
 import { BelljarError } from "../../policy/errors.ts";
 import { explainProfile } from "../../policy/profile/index.ts";
-import type { SyscallExplanation } from "../../policy/seccomp/explain.ts";
+import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { table } from "../output/table.ts";
 import { quoted } from "../output/terminal.ts";
-import { filterInputOf } from "../run/filters.ts";
+import { filterInputOf, namingProfile } from "../run/filters.ts";
 import { loadProfile } from "../run/profiles.ts";
 import { arch, resolveFrom } from "./profile-check.ts";
 
@@ -21,7 +21,7 @@ export interface ExplainOptions {
 export async function explain(reference: string, options: ExplainOptions): Promise<number> {
   if (options.syscall === null && options.args.length > 0) throw new BelljarError("usage", "reading options: '--arg': needs --syscall");
   const resolved = resolveFrom(reference, options.set);
-  if (options.syscall !== null) return explainCall(options.syscall, filterInputOf(resolved.policy, arch), options);
+  if (options.syscall !== null) return explainCall(options.syscall, resolved.policy, options);
   const rows = explainProfile(resolved);
   if (options.json) await writeStdout(factsDocument(rows));
   else await writeStdout(table(rows.map(({ path, value, origin, comment }) => [path, value, origin, comment ?? ""])));
@@ -30,12 +30,14 @@ export async function explain(reference: string, options: ExplainOptions): Promi
 
 async function explainCall(
   syscall: string,
-  input: ReturnType<typeof filterInputOf>,
+  policy: ResolvedPolicy,
   { args, json }: Pick<ExplainOptions, "args" | "json">,
 ): Promise<number> {
   const { explainSyscall } = await import("../../policy/seccomp/explain.ts");
-  const { lineOf } = await import("../../policy/profile/json.ts");
-  const entries = explainSyscall(input, syscall, givenArguments(args)).map((entry) => ({ ...entry, ...placeOf(entry, lineOf) }));
+  const given = givenArguments(args);
+  const explained = await namingProfile(policy, () => explainSyscall(filterInputOf(policy, arch), syscall, given));
+  const places = await placesOf(explained.map(({ origin }) => origin));
+  const entries = explained.map((entry) => ({ ...entry, ...(places.get(entry.origin) ?? nowhere) }));
   if (json) {
     await writeStdout(factsDocument(entries));
     return 0;
@@ -70,10 +72,24 @@ interface Place {
   readonly line: number | null;
 }
 
-/** An origin is a file and a JSON path in it, or names a rule set and its group. */
-function placeOf({ origin }: SyscallExplanation, lineOf: (text: string, path: string) => number | null): Place {
-  const split = origin.lastIndexOf("#");
-  if (!origin.startsWith("/") || split < 0) return { file: null, path: null, line: null };
-  const [file, path] = [origin.slice(0, split), origin.slice(split + 1)];
-  return { file, path, line: lineOf(loadProfile(file, null).text, path) };
+const nowhere: Place = { file: null, path: null, line: null };
+
+/** Origins that are a file and a JSON path in it, and not a rule set and its group. Each file is read once, whatever the number of its rules. */
+async function placesOf(origins: readonly string[]): Promise<ReadonlyMap<string, Place>> {
+  const { linesOf } = await import("../../policy/profile/json.ts");
+  const pathsByFile = new Map<string, Set<string>>();
+  for (const origin of origins.filter((one) => one.startsWith("/") && one.includes("#"))) {
+    const { file, path } = splitOrigin(origin);
+    pathsByFile.set(file, (pathsByFile.get(file) ?? new Set()).add(path));
+  }
+  const places = [...pathsByFile].flatMap(([file, paths]) => {
+    const lines = linesOf(loadProfile(file, null).text, paths);
+    return [...paths].map((path) => [`${file}#${path}`, { file, path, line: lines.get(path) ?? null }] as const);
+  });
+  return new Map(places);
+}
+
+function splitOrigin(origin: string): { readonly file: string; readonly path: string } {
+  const at = origin.lastIndexOf("#");
+  return { file: origin.slice(0, at), path: origin.slice(at + 1) };
 }

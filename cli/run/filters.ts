@@ -96,17 +96,13 @@ async function keyOf(input: FilterInput, context: string): Promise<string> {
 }
 
 /** Says whose filter it is: the compiler knows rules, not profiles. Problems of a file in Docker's format name that file. */
-async function compile(
-  policy: ResolvedPolicy,
-  { input, heard }: { readonly input: FilterInput; readonly heard: AuditPurpose | null },
-): Promise<CompiledFilters> {
-  const { compileFilters } = await import("../../policy/seccomp/filters.ts");
+export async function namingProfile<T>({ name }: ResolvedPolicy, work: () => T): Promise<T> {
   try {
-    return compileFilters(input, heard);
+    return work();
   } catch (error) {
     const { problemsOf } = await import("../../policy/profile/problems.ts");
-    if (!(error instanceof BelljarError) || problemsOf(error).length > 0) throw error;
-    throw new BelljarError(error.code, `profile '${policy.name}': ${error.message}`, { hint: error.hint ?? undefined, cause: error });
+    if (!(error instanceof BelljarError) || error.code === "usage" || problemsOf(error).length > 0) throw error;
+    throw new BelljarError(error.code, `profile '${name}': ${error.message}`, { hint: error.hint ?? undefined, cause: error });
   }
 }
 
@@ -123,7 +119,8 @@ export async function filtersFor(policy: ResolvedPolicy, options: FilterOptions)
   const cached = folder === null || key === null ? null : readCached(folder, key);
   const filters = cached === null ? null : unpack(cached);
   if (filters !== null) return { ...filters, key };
-  const compiled = await compile(policy, { input, heard });
+  const { compileFilters } = await import("../../policy/seccomp/filters.ts");
+  const compiled = await namingProfile(policy, () => compileFilters(input, heard));
   const kept = folder !== null && key !== null && writeCached(folder, key, pack(compiled));
   return { ...compiled, key: kept ? key : null };
 }

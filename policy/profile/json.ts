@@ -52,13 +52,14 @@ function syntaxWords(text: string, offset: number, expecting: Expecting): string
   return expectingWords[expecting];
 }
 
-/** The line, from 1, on which the value at a path ("syscalls[3].action") begins; null where it is not there. */
-export function lineOf(text: string, path: string): number | null {
-  let line: number | null = null;
+/** The lines, from 1, on which the values at these paths ("syscalls[3].action") begin; those that are there. */
+export function linesOf(text: string, paths: ReadonlySet<string>): ReadonlyMap<string, number> {
+  const lines = new Map<string, number>();
   readJson(text, (at, { offset }) => {
-    if (line === null && formatPath(at) === path) line = text.slice(0, offset).split("\n").length;
+    const path = formatPath(at);
+    if (paths.has(path) && !lines.has(path)) lines.set(path, text.slice(0, offset).split("\n").length);
   });
-  return line;
+  return lines;
 }
 
 /** ES2024, in Node since 20; the type library of this project is a year behind. */

@@ -58,6 +58,13 @@ export function compileBaseFilter(input: { readonly arch: Arch } & Omit<Grants, 
 }
 
 function finish(rules: FilterRules, warnings: readonly string[]): CompiledFilter {
+  const bytes = emitFittingFilter(rules);
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return { bytes, instructions: bytes.length / instructionSize, digest, warnings: [...rules.warnings, ...warnings] };
+}
+
+/** @throws BelljarError profile-invalid for a filter that is larger than the kernel takes */
+export function emitFittingFilter(rules: FilterRules): Uint8Array {
   const bytes = emitFilter(rules);
   const instructions = bytes.length / instructionSize;
   if (instructions > maxInstructions) {
@@ -69,8 +76,7 @@ function finish(rules: FilterRules, warnings: readonly string[]): CompiledFilter
       },
     );
   }
-  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
-  return { bytes, instructions, digest, warnings: [...rules.warnings, ...warnings] };
+  return bytes;
 }
 
 /** Nothing is left for a default. */

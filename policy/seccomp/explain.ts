@@ -3,8 +3,8 @@ import type { Arch } from "../compile/types.ts";
 import { BelljarError } from "../errors.ts";
 import { actionRank, formatAction, formatAnswer } from "./actions.ts";
 import { dataOffset } from "./assembler.ts";
+import { emitFittingFilter } from "./compile.ts";
 import { type Condition, conditionHolds, contradictory, formatCondition } from "./conditions.ts";
-import { emitFilter } from "./emit.ts";
 import { type Knowledge, knownCall, regionsOf, witnessOf } from "./regions.ts";
 import { type FilterInput, type FilterRule, type FilterRules, outcomes, resolveBaseRules, resolveRules } from "./rules.ts";
 import { simulateFilters } from "./simulate.ts";
@@ -41,7 +41,7 @@ export function explainSyscall(input: FilterInput, call: string, given: GivenArg
     return [{ action: formatAction(baseRules.unknownAction), origin: "unknown", comment, conditions: [] }];
   }
   const entries = narrow(mergedOutcomes(baseRules, rules, name), given);
-  prove(entries, { name, given, filters: [emitFilter(baseRules), emitFilter(rules)], arch: input.arch });
+  prove(entries, { name, given, filters: [emitFittingFilter(baseRules), emitFittingFilter(rules)], arch: input.arch });
   return entries.map(({ action, origin, comment, conditions }) => ({
     action: formatAction(action),
     origin,

@@ -75,6 +75,30 @@ needs("x86_64")("explain as JSON has file, path and line apart", async () => {
   ]);
 });
 
+needs()("a filter that no run accepts is refused by the profile's name, and many rules are explained in time", async () => {
+  const { cwd } = folder();
+  const write = (name: string, count: number): void => {
+    const rules = Array.from({ length: count }, (_, i) => ({
+      names: ["lseek"],
+      action: "errno:EPERM",
+      args: [{ index: 1, op: "eq", value: 3 * i }],
+    }));
+    writeFileSync(join(cwd, name), JSON.stringify({ schemaVersion: 1, extends: "default", seccomp: { syscalls: rules } }));
+  };
+  write("large.json", 1000);
+  for (const args of [
+    ["explain", "./large.json", "--syscall", "lseek"],
+    ["diff", "default", "./large.json"],
+  ]) {
+    const { code, stderr } = await belljar(["profile", ...args], { cwd });
+    expect(code).toBe(125);
+    expect(stderr).toMatch(/^belljar: profile 'large': seccomp: the filter has \d+ instructions, the kernel takes at most 4096$/m);
+  }
+  write("many.json", 600);
+  const { stdout } = await belljar(["profile", "explain", "./many.json", "--syscall", "lseek"], { cwd });
+  expect(stdout.split("\n").filter((line) => line.includes("/many.json:1 seccomp.syscalls["))).toHaveLength(600);
+});
+
 needs()("explain refuses what is no argument", async () => {
   for (const arg of ["6=1", "0", "0=", "x=1", "0=1.5", "0=0x10000000000000000", "0=18446744073709551616", "-1=0"]) {
     const { code, stderr } = await belljar(["profile", "explain", "default", "--syscall", "socket", `--arg=${arg}`]);
