@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { constants, lstatSync } from "node:fs";
-import { link, open, rename, rm } from "node:fs/promises";
+import { link, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
 import { makeFolders } from "../host/make-folders.ts";
@@ -49,14 +49,6 @@ async function writeNew(path: string, content: string | Uint8Array): Promise<voi
   } finally {
     await file.close();
   }
-}
-
-/** Replaces a file whole: temporary name, fsync, rename, fsync of the folder. Two that use one temporary name must hold a lock. */
-export async function replaceFile(path: string, options: { readonly part: string; readonly content: string | Uint8Array }): Promise<void> {
-  const { part, content } = options;
-  await writeNew(part, content);
-  await rename(part, path);
-  await syncFolder(dirname(path));
 }
 
 /** Makes a file that is not there yet, whole or not at all; one that is there stays. */

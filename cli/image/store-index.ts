@@ -1,7 +1,8 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { constants } from "node:fs";
+import { open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
-import { inStore, replaceFile, type StorePaths } from "./layout.ts";
+import { inStore, type StorePaths, syncFolder } from "./layout.ts";
 import { withLock } from "./lock.ts";
 import { descriptorAt, manifestLimits, parseDocument } from "./manifest.ts";
 import { mediaTypes } from "./media-types.ts";
@@ -52,6 +53,25 @@ function checkRoom(content: string, count: number): void {
   if (Buffer.byteLength(content) > maxBytes) refuse(`${maxBytes} bytes`);
 }
 
+/**
+ * Replaces the index whole: temporary name, fsync, rename, fsync of the folder. A file of its size stays behind as room for the next one, so that on a
+ * full disk images can still be removed. The caller holds the lock of the index.
+ */
+async function replaceIndex(paths: StorePaths, content: string): Promise<void> {
+  const part = join(paths.root, "index.json.part");
+  const file = await open(part, constants.O_WRONLY | constants.O_CREAT | constants.O_NOFOLLOW, 0o644);
+  try {
+    await file.writeFile(content);
+    await file.truncate(Buffer.byteLength(content));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(part, paths.index);
+  await syncFolder(dirname(paths.index));
+  await writeFile(part, content).catch(() => rm(part, { force: true }));
+}
+
 /** Changes the list under the lock of the index, and replaces the file if the list has changed. */
 export async function changeReferences(
   paths: StorePaths,
@@ -63,8 +83,7 @@ export async function changeReferences(
     const index: ImageIndex = { schemaVersion: 2, mediaType: mediaTypes.ociIndex, manifests: after.map(toDescriptor) };
     const content = `${JSON.stringify(index, null, 2)}\n`;
     if (after.length >= before.length) checkRoom(content, after.length);
-    const part = join(paths.root, "index.json.part");
-    await inStore("writing the index of the image store", paths.index, () => replaceFile(paths.index, { part, content }));
+    await inStore("writing the index of the image store", paths.index, () => replaceIndex(paths, content));
     return before;
   });
 }

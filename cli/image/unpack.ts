@@ -1,4 +1,5 @@
 import type { Readable } from "node:stream";
+import { maxLayers } from "../../policy/compile/layers.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import { quoted } from "../output/terminal.ts";
 import { chainIds } from "./digest.ts";
@@ -196,6 +197,8 @@ export async function unpackImage(options: UnpackOptions): Promise<Unpacked> {
       "image-invalid",
       `unpacking ${quoted(name)}: the manifest has ${manifest.layers.length} layers, the configuration ${diffIds.length}`,
     );
+  if (diffIds.length > maxLayers)
+    throw new BelljarError("not-supported", `unpacking ${quoted(name)}: it has ${diffIds.length} layers, more than ${maxLayers}`);
   await store.hold(signal);
   const world = idWorld(ids);
   const chain = chainIds(diffIds);

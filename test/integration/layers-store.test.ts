@@ -143,6 +143,17 @@ describe("an image of the store", () => {
     await store.close();
   });
 
+  needs("userns", "python3")("of more layers than can be mounted is refused before any is unpacked", async () => {
+    const store = await newStore();
+    const image = await putImage(store, Array(501).fill(second));
+    await expect(unpack(store, image)).rejects.toMatchObject({
+      code: "not-supported",
+      message: "unpacking 'example:1': it has 501 layers, more than 500",
+    });
+    expect(layersIn(store)).toEqual([]);
+    await store.close();
+  });
+
   needs("userns", "python3")("whose manifest and configuration differ in their number of layers is refused", async () => {
     const store = await newStore();
     const { manifest, config } = await putImage(store, [first, second], [digestOf(first)]);

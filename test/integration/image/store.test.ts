@@ -193,3 +193,28 @@ test("no space left: the store is as it was, and says why", async () => {
   expect(await store.verify()).toMatchObject({ images: 0, blobs: 0, problems: [] });
   expect(readdirSync(store.paths.sessions)).toEqual([]);
 });
+
+needs("userns")("on a full disk images can still be removed", async () => {
+  const { execFile } = await import("node:child_process");
+  const { promisify } = await import("node:util");
+  const { belljarCommand } = await import("../../helpers/belljar.ts");
+  const folder = scratch();
+  const archive = makeArchive(folder, "full:1");
+  const home = join(folder, "small");
+  mkdirSync(home);
+  // Within a file system of its own, as an ordinary user again.
+  const inside = `
+    export XDG_DATA_HOME="$1" archive="$2"; shift 2
+    "$@" image load -i "$archive" && "$@" image tag full:1 full:2
+    dd if=/dev/zero of="$XDG_DATA_HOME/fill" bs=1k 2>/dev/null
+    "$@" image load -i "$archive" 2>&1 | grep -o 'no space left'
+    "$@" image rm full:2 && "$@" image rm full:1 && rm "$XDG_DATA_HOME/fill" && "$@" image verify`;
+  const mount = 'mount -t tmpfs -o size=4m,mode=700 none "$1" && exec unshare --user --map-user=1000 --map-group=1000 sh -c "$0" sh "$@"';
+  const { stdout } = await promisify(execFile)("unshare", [
+    ...["--user", "--map-root-user", "--mount", "sh", "-c", mount, inside, home, archive.path],
+    ...belljarCommand,
+  ]);
+  expect(stdout).toMatch(
+    /no space left\n(.*\n)*removed docker.io\/library\/full:1\nremoved \d+ blobs.*\n0 images, 0 blobs.*: all is well\n$/,
+  );
+});
