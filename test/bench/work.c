@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 static long rounds;
+volatile uint64_t sink; /* what is worked out goes somewhere */
 
 static void *work(void *unused)
 {
-	static volatile uint64_t sink;
 	uint64_t block[4096] = { 0 }, state = 1;
 
 	for (long i = 0; !rounds || i < rounds; i++)
