@@ -34,7 +34,7 @@ const files: Readonly<Record<string, string>> = {
   "unreadable.txt": "data",
   "crlf.sh:755": "#!/bin/sh\r\necho started\r\n",
   "no-interpreter.sh:755": "#!/nonexistent/interpreter\necho started\n",
-  "no-language.rb": "puts 'started'\n",
+  "no-language.lua": "print('started')\n",
   "empty:755": "",
   "plain:755": "echo started\n",
 };
@@ -142,7 +142,7 @@ const starts: readonly Case[] = [
   ["a missing interpreter inside", ["--in", "no-interpreter.sh", "--", "/work/no-interpreter.sh"], ["/nonexistent/interpreter"], 126],
   ["CRLF in the #! line", ["./crlf.sh"], ["CRLF"], 126],
   ["CRLF in the #! line inside", ["--in", "crlf.sh", "--", "/work/crlf.sh"], ["CRLF"], 126],
-  ["a script for a language that is not here", ["./no-language.rb"], ["ruby", "not found"], 127],
+  ["a script for a language that is not here", ["./no-language.lua"], ["lua", "not found"], 127],
   ["an empty script", ["./empty"], ["empty"], 126],
   ["a script of no known kind", ["./plain"], ["#!"], 126],
   ["an empty program inside", ["--in", "empty", "--", "/work/empty"], [/not executable|#!/], 126],
