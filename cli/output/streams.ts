@@ -26,7 +26,8 @@ export function writeStderr(text: string): void {
 const readerGone = new WeakSet<object>();
 export const isReaderGone = (error: unknown): boolean => typeof error === "object" && error !== null && readerGone.has(error);
 
-function lost(cause: NodeJS.ErrnoException): BelljarError {
+/** `file-unwritable`: what was written to standard output did not arrive. */
+export function lost(cause: NodeJS.ErrnoException): BelljarError {
   const reason = cause.code === "ENOSPC" ? "no space left on the device" : (cause.code ?? cause.message);
   const error = new BelljarError("file-unwritable", `writing to standard output: ${reason}`, { cause });
   if (cause.code === "EPIPE") readerGone.add(error);

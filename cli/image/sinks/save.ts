@@ -6,6 +6,7 @@ import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { isatty } from "node:tty";
 import { BelljarError } from "../../../policy/errors.ts";
+import { lost } from "../../output/streams.ts";
 import { fileError } from "../../run/files.ts";
 import { syncFolder } from "../layout.ts";
 import type { Store } from "../store.ts";
@@ -81,7 +82,9 @@ export async function saveImages({ store, images, format, output, signal }: Save
         end: output !== "-",
       });
     } catch (error) {
-      throw signal?.aborted ? new BelljarError("cancelled", `${doing}: cancelled`) : error;
+      if (signal?.aborted) throw new BelljarError("cancelled", `${doing}: cancelled`);
+      const isWrite = (error as NodeJS.ErrnoException).syscall === "write";
+      throw output === "-" && isWrite ? lost(error as NodeJS.ErrnoException) : error;
     }
   };
   if (output === "-") await write(process.stdout);

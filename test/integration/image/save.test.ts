@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { needs } from "../../helpers/abilities.ts";
@@ -136,6 +137,20 @@ describe("refusals of the commands", () => {
       "removed docker.io/library/y:latest",
     ]);
     expect(tools.image("verify")).toMatch(/^2 images, 5 blobs/);
+  });
+  test("a reader of standard output that goes away ends it quietly; a full disk is told as one", () => {
+    const folder = tempDir("save");
+    // More than a pipe holds, so that the reader is gone while there is more to write.
+    writeFileSync(join(folder, "large"), randomBytes(1_000_000));
+    const script = `
+      tar -c large | "$@" image import large:1 >&2
+      ("$@" image save large:1; echo status $? >&2) | head -c 1 > /dev/null
+      "$@" image save large:1 > /dev/full; echo status $? >&2`;
+    const { stderr } = spawnSync("sh", ["-c", script, "sh", ...belljarCommand], {
+      ...{ cwd: folder, encoding: "utf8" as const },
+      env: { ...process.env, XDG_DATA_HOME: join(folder, "data") },
+    });
+    expect(stderr).toMatch(/^imported .*\nstatus 141\nbelljar: writing to standard output: no space left on the device\nstatus 125\n$/);
   });
   test("an empty store lists, verifies and prunes", () => {
     const tools = toolsIn(tempDir("save"));
