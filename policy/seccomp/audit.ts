@@ -141,6 +141,11 @@ function slotOf({ list }: Slots, { rule, ...answer }: Pick<AuditSlot, "action" |
   return known >= 0 ? known : list.push(slot) - 1;
 }
 
+/** What is asked of a pointer. Its value tells nobody anything: not in a report, nor in a rule that would allow the call. */
+function asksForNull({ op, width, value, mask }: Condition): boolean {
+  return (op === "eq" || op === "ne") && width === 64 && value === 0n && mask === allOnes(64);
+}
+
 interface ArgumentContext {
   readonly input: FilterInput;
   readonly rules: FilterRules;
@@ -157,7 +162,7 @@ function argumentsOf(
 ): readonly AuditArgument[] {
   const numbers = syscallNumbers(input.arch);
   const indexes = (list: readonly { readonly conditions: readonly Condition[] }[]): readonly number[] =>
-    list.flatMap(({ conditions }) => conditions.map(({ index }) => index));
+    list.flatMap(({ conditions }) => conditions.filter((one) => purpose === "learn" || !asksForNull(one)).map(({ index }) => index));
   return heard
     .flatMap(([name, list]) => {
       const looked = [...indexes(purpose === "learn" ? outcomes(rules, name) : list), ...(telling[name] ?? [])];

@@ -162,6 +162,14 @@ describe("the audit filters", () => {
     expect(ruleOf(numbers["socket"] ?? 0, [40n])).toBe("default#socket-families");
   });
 
+  test("tell calls apart by numbers, and not by where a pointer leads to", () => {
+    const told = (input: FilterInput, name: string) =>
+      audit(input).arguments.flatMap(({ syscall, index }) => (syscall === numbers[name] ? [index] : []));
+    expect(told(own([]), "prlimit64")).toEqual([0, 1]);
+    expect(told(own([], ["strict"]), "sendto")).toEqual([]);
+    expect(told(own([rule(["lseek"], "errno:EPERM", [{ index: 1, op: "lt", value: 9 }])]), "lseek")).toEqual([1]);
+  });
+
   test("to learn, hear of every call that is allowed but those that start and end a program", () => {
     const filters = audit(own([]), "learn");
     const slotOf = (name: string) => {
