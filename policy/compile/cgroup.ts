@@ -81,8 +81,13 @@ export function cgroupWrites({ cgroups, limits, pageSize }: WriteInput): readonl
     const bytes = String(wholePages(limits.memory, pageSize));
     // Swap files are missing where the kernel does not account swap; there is then nothing more to limit.
     const version2 = [["memory.max", bytes] as const, ["memory.swap.max", "0", "optional"] as const, ["memory.oom.group", "1"] as const];
-    // memsw may never be below the limit itself, so it comes second.
-    const version1 = [["memory.limit_in_bytes", bytes] as const, ["memory.memsw.limit_in_bytes", bytes, "optional"] as const];
+    const version1 = [
+      ["memory.limit_in_bytes", bytes] as const,
+      // Never below the limit itself, so it comes second.
+      ["memory.memsw.limit_in_bytes", bytes, "optional"] as const,
+      // What waits in TCP and UDP sockets, of the loopback too, is in no other figure of version 1, and without a limit is not even charged.
+      ["memory.kmem.tcp.limit_in_bytes", bytes, "optional"] as const,
+    ];
     add("memory", "memory", two ? version2 : version1);
   }
   if (limits.processes !== null) add("pids", "processes", [["pids.max", String(Math.min(limits.processes, maxPids))]]);

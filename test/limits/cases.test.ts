@@ -7,6 +7,23 @@ import { Driver } from "./driver.ts";
 import { chosenMechanisms, configHome, ways } from "./mechanisms.ts";
 
 const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+
+/** Connects to itself until connections take nothing more; prints how many bytes wait in them. */
+const fillConnections = `
+import socket
+listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+kept, waiting = [], 0
+for _ in range(40):
+    near = socket.create_connection(listener.getsockname())
+    kept += [near, listener.accept()[0]]
+    for end in kept[-2:]:
+        end.setblocking(False)
+        try:
+            while True: waiting += end.send(bytes(65536))
+        except BlockingIOError: pass
+print(waiting)
+`;
 
 for (const mechanism of chosenMechanisms())
   describe(`${mechanism}`, () => {
@@ -24,6 +41,17 @@ for (const mechanism of chosenMechanisms())
       expect(Math.min(...peaks), peaks.join()).toBeGreaterThan(100 * kibibyte);
       expect(Math.max(...peaks) - Math.min(...peaks), peaks.join()).toBeLessThanOrEqual(1024 * kibibyte);
     });
+
+    // Without a cgroup nobody tells; docs/hosts.md says so.
+    if (mechanism !== "none")
+      test("what waits in sockets is bounded by the memory limit", async () => {
+        await using driver = new Driver(configHome(mechanism));
+        const { report, stdout } = await driver.run({ command: ["python3", "-c", fillConnections], limits: { memory: "48M" } });
+        expect(["ok", "memory-limit"], JSON.stringify(report)).toContain(report.verdict);
+        if (report.verdict !== "ok") return;
+        expect(Number(stdout.toString())).toBeGreaterThan(mebibyte);
+        expect(Number(stdout.toString())).toBeLessThan(64 * mebibyte);
+      }, 60_000);
 
     test("a spinner on a terminal meets the CPU limit too", async () => {
       const { code, report } = await startBelljar(

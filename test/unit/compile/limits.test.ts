@@ -132,6 +132,7 @@ describe("cgroup writes, as the kernel reads them back", () => {
     expect(writes(changes)).toEqual([
       "0 memory.limit_in_bytes=268435456 memory",
       "0 memory.memsw.limit_in_bytes=268435456 memory?",
+      "0 memory.kmem.tcp.limit_in_bytes=268435456 memory?",
       "2 pids.max=32 processes",
       "1 cpu.cfs_period_us=100000 cpus",
       "1 cpu.cfs_quota_us=1000 cpus",
