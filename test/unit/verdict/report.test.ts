@@ -237,7 +237,7 @@ describe("messages name the limit with its value", () => {
     const made = makeReport({ ...context, policy: asked, plan: held, record: okRecord, outputs: [] });
     expect(made.limits).toMatchObject({
       openFiles: 100,
-      cpuTime: 900,
+      cpuTime: 700,
       stack: 8_388_608,
       disk: 4096,
       cpuset: "0-1",
