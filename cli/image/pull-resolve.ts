@@ -53,11 +53,24 @@ function read(
   return { bytes, document, descriptor: { mediaType: document.mediaType, digest: descriptor.digest, size: bytes.length } };
 }
 
+/** A blob of the store; null where it is not there, also because it was damaged and reading has taken it out. */
+async function storedBytes(descriptor: Descriptor, { store }: ResolveOptions): Promise<Buffer | null> {
+  if (!(await store.hasBlob(descriptor))) return null;
+  try {
+    return await store.readBytes(descriptor);
+  } catch (error) {
+    if (error instanceof BelljarError && error.code === "image-invalid") return null;
+    throw error;
+  }
+}
+
 /** A document by its descriptor, from the store where it is there already. */
-async function childDocument(descriptor: Descriptor, { what, client, store }: ResolveOptions): Promise<Document> {
+async function childDocument(descriptor: Descriptor, options: ResolveOptions): Promise<Document> {
+  const { what, client } = options;
   if (descriptor.size > documentLimits.maxBytes)
     refuse(what, `${quoted(descriptor.digest)} is larger than ${documentLimits.maxBytes} bytes`);
-  if (await store.hasBlob(descriptor)) return read(await store.readBytes(descriptor), what, { descriptor, header: descriptor.mediaType });
+  const stored = await storedBytes(descriptor, options);
+  if (stored !== null) return read(stored, what, { descriptor, header: descriptor.mediaType });
   const { bytes, mediaType } = await client.manifest(descriptor.digest);
   if (bytes.length !== descriptor.size)
     refuse(what, `${quoted(descriptor.digest)} has ${bytes.length} bytes, not the ${descriptor.size} that its descriptor says`);
@@ -71,11 +84,12 @@ async function rootDocument(options: ResolveOptions): Promise<Document> {
   const wanted = digest ?? tag ?? "latest";
   const name = formatReference(reference);
   const known = (await store.list()).find((entry) => entry.name === name)?.descriptor;
-  if (known !== undefined && known.size <= documentLimits.maxBytes && (await store.hasBlob(known))) {
+  const stored = known === undefined || known.size > documentLimits.maxBytes ? null : await storedBytes(known, options);
+  if (known !== undefined && stored !== null) {
     // Whatever goes wrong here goes wrong again with GET, and is told then.
     const current = digest ?? (await client.digest(wanted).catch(() => null));
     signal.throwIfAborted();
-    if (current === known.digest) return read(await store.readBytes(known), what, { descriptor: known, header: known.mediaType });
+    if (current === known.digest) return read(stored, what, { descriptor: known, header: known.mediaType });
   }
   const { bytes, mediaType, digest: found } = await client.manifest(wanted);
   return read(bytes, what, { descriptor: { mediaType: "", digest: found }, header: mediaType });
@@ -89,6 +103,8 @@ async function checkedImage({ bytes, document, descriptor }: Document, options: 
   if (manifest.config.size > documentLimits.maxBytes) refuse(what, `its configuration is larger than ${documentLimits.maxBytes} bytes`);
   const total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
   if (total > limits.maxImageBytes) refuse(what, `its layers have ${total} bytes, more than the limit of ${limits.maxImageBytes}`);
+  // A damaged one is taken out by this, and comes again.
+  await storedBytes(manifest.config, options);
   await fetchBlob(manifest.config, { ...options, progress: (event) => event.kind === "waiting" && options.progress(event) });
   const config = parseConfig(await store.readBytes(manifest.config), `${what}: its configuration`);
   checkLayers(manifest, config, what);

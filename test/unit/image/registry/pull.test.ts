@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { blobPath } from "../../../../cli/image/layout.ts";
 import { scriptedRegistry, testImage, testIndex } from "../../../helpers/registry.ts";
@@ -57,6 +57,17 @@ describe("a pull", () => {
     registry.seen.length = 0;
     expect((await tryPull(text, { store })).result?.manifest.digest).toBe(image.descriptor.digest);
     expect(registry.seen).toEqual([]);
+  });
+
+  test("mends a manifest and a configuration that are damaged in the store, and layers that somebody has found damaged", async () => {
+    const registry = await scriptedRegistry({ latest: image });
+    const { store } = await tryPull(`${registry.host}/x`);
+    for (const damaged of [image.descriptor, image.config, ...image.layers]) {
+      writeFileSync(blobPath(store.paths, damaged.digest), Buffer.alloc(damaged.size));
+      if (image.layers.includes(damaged)) expect((await store.verify()).problems).not.toEqual([]);
+      expect((await tryPull(`${registry.host}/x`, { store })).error).toBeNull();
+      expect((await store.verify()).problems).toEqual([]);
+    }
   });
 
   test("follows a tag that has moved, and fetches what is new only", async () => {
