@@ -349,6 +349,10 @@ describe("a failure of ours", () => {
     makeReport({ ...context, plan: broken, record: { ...okRecord, verdict: 0, exitCode: -1, ...record }, outputs: [] });
   test.each<[Partial<RunRecord>, string]>([
     [
+      { errorStep: "supervise", errorStage: "parent", errorErrno: 12, errorText: "memory" },
+      "the kernel killed the program for want of memory outside its limit, which it had not reached: of the host, or of a cgroup above the run's",
+    ],
+    [
       { errorStep: "mapSelf", errorStage: "init", errorErrno: 1, errorText: "/proc/self/uid_map" },
       "step mapSelf (init) failed (single id: write setgroups, gid_map and uid_map; subordinate: wait for the launcher, then become id 0 of the sandbox where the caller's id is not mapped): '/proc/self/uid_map': EPERM (operation not permitted)",
     ],
