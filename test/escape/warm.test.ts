@@ -16,6 +16,7 @@ hidden = socket.socket(socket.AF_UNIX); hidden.bind("\\0mark"); hidden.listen()
 port = socket.socket(); port.bind(("127.0.0.1", 7777)); port.listen()
 os.environ["MARK"] = "mark"; os.umask(0); os.nice(5)
 child = subprocess.Popen(["sleep", "60"])
+while open(f"/proc/{child.pid}/comm").read() != "sleep\\n": pass # the kernel says that exec worked before it gives the name
 `;
 /** Says what of all that it finds. */
 const look = `
