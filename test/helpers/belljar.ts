@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { expect } from "vitest";
@@ -122,7 +123,8 @@ function cleanEnvironment(dir: string, changes: BelljarOptions["env"]): Record<s
     XDG_RUNTIME_DIR: join(dir, "runtime"),
     XDG_CONFIG_HOME: join(dir, "home/.config"),
     XDG_DATA_HOME: join(dir, "home/.local/share"),
-    XDG_CACHE_HOME: join(cacheDir, "xdg-cache"),
+    // A guest with another kernel shares the folder, and knows nothing of the processes out here.
+    XDG_CACHE_HOME: join(cacheDir, "xdg-cache", release()),
     BELLJAR_LAUNCHER: process.env["BELLJAR_LAUNCHER"],
     ASAN_OPTIONS: process.env["ASAN_OPTIONS"],
     ...changes,
