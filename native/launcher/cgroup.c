@@ -9,73 +9,10 @@
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 
+#include "cgroup_file.h"
 #include "run.h"
 #include "sys.h"
 #include "util.h"
-
-static int read_file(int dir, const char *name, char *buffer, size_t size)
-{
-	CLEANUP_FD int fd = dir < 0 ? -EBADF : openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	ssize_t n;
-
-	if (fd < 0)
-		return dir < 0 ? -EBADF : -errno;
-	n = read(fd, buffer, size - 1);
-	if (n < 0)
-		return -errno;
-	buffer[n] = '\0';
-	return 0;
-}
-
-static int write_file(int dir, const char *name, const char *value)
-{
-	CLEANUP_FD int fd = openat(dir, name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd < 0)
-		return -errno;
-	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
-}
-
-/* The number of a one-number file, or NOT_MEASURED. */
-static uint64_t number_in(int dir, const char *name)
-{
-	uint64_t value = NOT_MEASURED;
-	char buffer[64];
-
-	if (read_file(dir, name, buffer, sizeof(buffer)) == 0)
-		(void)parse_u64(buffer, &value);
-	return value;
-}
-
-/* The number behind `key` in a flat-keyed file, or NOT_MEASURED. */
-static uint64_t keyed_number(int dir, const char *name, const char *key)
-{
-	uint64_t value = NOT_MEASURED;
-	size_t length = strlen(key);
-	char buffer[1024];
-
-	if (read_file(dir, name, buffer, sizeof(buffer)) < 0)
-		return value;
-	for (const char *line = buffer; line; line = strchr(line, '\n')) {
-		if (*line == '\n')
-			line++;
-		if (strncmp(line, key, length) == 0 && line[length] == ' ') {
-			(void)parse_u64(line + length + 1, &value);
-			break;
-		}
-	}
-	return value;
-}
-
-static bool has_word(const char *list, const char *word)
-{
-	size_t length = strlen(word);
-
-	for (const char *at = list; *at; at += strcspn(at, " "), at += strspn(at, " "))
-		if (strncmp(at, word, length) == 0 && (at[length] == ' ' || at[length] == '\0'))
-			return true;
-	return false;
-}
 
 static const struct wire_cgroup_hierarchy *hierarchy(const struct run *run, uint32_t i)
 {
@@ -143,7 +80,7 @@ static int enable(int dir, const char *names)
 		names += strspn(names, " ");
 		text_add(&text, *names ? " " : "");
 	}
-	return write_file(dir, "cgroup.subtree_control", line);
+	return cgroup_write_file(dir, "cgroup.subtree_control", line);
 }
 
 static int make_v2(struct run *run, uint32_t i)
@@ -170,12 +107,12 @@ static int write_limit(struct run *run, const struct wire_cgroup_write *limit)
 	const char *name = plan_text(part, limit->file), *value = plan_text(part, limit->value);
 	int dir = run->cgroups[limit->hierarchy].exec;
 	char back[128];
-	int r = write_file(dir, name, value);
+	int r = cgroup_write_file(dir, name, value);
 
 	if ((r == -ENOENT || r == -EACCES || r == -EPERM) && limit->optional)
 		return 0;
 	if (r == 0)
-		r = read_file(dir, name, back, sizeof(back));
+		r = cgroup_read_file(dir, name, back, sizeof(back));
 	if (r < 0)
 		return fail(run, limit->hierarchy, r, name);
 	back[strcspn(back, "\n")] = '\0';
@@ -236,7 +173,7 @@ int cgroups_attach(struct run *run, pid_t pid)
 	for (uint32_t i = 0; i < hierarchies(run); i++) {
 		if (pid <= 0)
 			return run_fail(run, STAGE_PARENT, STEP_ATTACH_CGROUP, i, ESRCH, "");
-		r = write_file(run->cgroups[i].exec, "cgroup.procs", line);
+		r = cgroup_write_file(run->cgroups[i].exec, "cgroup.procs", line);
 		if (r < 0)
 			return run_fail(run, STAGE_PARENT, STEP_ATTACH_CGROUP, i, r, "cgroup.procs");
 	}
@@ -269,7 +206,7 @@ int cgroups_check(struct run *run)
 static int having(const struct run *run, const char *controller)
 {
 	for (uint32_t i = 0; i < hierarchies(run); i++)
-		if (has_word(controllers(run, i), controller))
+		if (cgroup_has_word(controllers(run, i), controller))
 			return (int)i;
 	return -1;
 }
@@ -295,11 +232,11 @@ uint64_t cgroups_cpu_ns(const struct run *run)
 	uint64_t usec;
 
 	if (i >= 0) {
-		usec = keyed_number(run->cgroups[i].exec, "cpu.stat", "usage_usec");
+		usec = cgroup_keyed_number(run->cgroups[i].exec, "cpu.stat", "usage_usec");
 		return usec == NOT_MEASURED ? usec : usec * 1000;
 	}
 	i = having(run, "cpuacct");
-	return i < 0 ? NOT_MEASURED : number_in(run->cgroups[i].exec, "cpuacct.usage");
+	return i < 0 ? NOT_MEASURED : cgroup_number(run->cgroups[i].exec, "cpuacct.usage");
 }
 
 uint64_t cgroups_memory_bytes(const struct run *run)
@@ -308,15 +245,15 @@ uint64_t cgroups_memory_bytes(const struct run *run)
 
 	if (i < 0)
 		return NOT_MEASURED;
-	return number_in(run->cgroups[i].exec,
-			 hierarchy(run, (uint32_t)i)->version == 2 ? "memory.current" : "memory.usage_in_bytes");
+	return cgroup_number(run->cgroups[i].exec,
+			     hierarchy(run, (uint32_t)i)->version == 2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
 uint64_t cgroups_processes(const struct run *run)
 {
 	int i = having(run, "pids");
 
-	return i < 0 ? NOT_MEASURED : number_in(run->cgroups[i].exec, "pids.current");
+	return i < 0 ? NOT_MEASURED : cgroup_number(run->cgroups[i].exec, "pids.current");
 }
 
 uint64_t cgroups_oom_kills(const struct run *run)
@@ -325,15 +262,15 @@ uint64_t cgroups_oom_kills(const struct run *run)
 
 	if (i < 0)
 		return NOT_MEASURED;
-	return keyed_number(run->cgroups[i].exec,
-			    hierarchy(run, (uint32_t)i)->version == 2 ? "memory.events" : "memory.oom_control",
-			    "oom_kill");
+	return cgroup_keyed_number(run->cgroups[i].exec,
+				   hierarchy(run, (uint32_t)i)->version == 2 ? "memory.events" : "memory.oom_control",
+				   "oom_kill");
 }
 
 static uint64_t memory_peak(const struct run *run, uint32_t i)
 {
-	return number_in(run->cgroups[i].exec,
-			 hierarchy(run, i)->version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
+	return cgroup_number(run->cgroups[i].exec,
+			     hierarchy(run, i)->version == 2 ? "memory.peak" : "memory.max_usage_in_bytes");
 }
 
 /*
@@ -348,7 +285,7 @@ bool cgroups_memory_ran_out_above(const struct run *run)
 	if (i < 0 || limit == 0)
 		return false;
 	uint64_t peak = memory_peak(run, (uint32_t)i);
-	uint64_t with_swap = number_in(run->cgroups[i].exec, "memory.memsw.max_usage_in_bytes");
+	uint64_t with_swap = cgroup_number(run->cgroups[i].exec, "memory.memsw.max_usage_in_bytes");
 	if (with_swap != NOT_MEASURED && with_swap > peak)
 		peak = with_swap;
 	return peak != NOT_MEASURED && peak + near < limit;
@@ -360,8 +297,8 @@ static void read_cpu_split(const struct run *run, struct wire_run_record *record
 
 	if (i < 0)
 		return; /* cpuacct.stat counts in ticks: too coarse to be called a measurement */
-	uint64_t user = keyed_number(run->cgroups[i].exec, "cpu.stat", "user_usec");
-	uint64_t system = keyed_number(run->cgroups[i].exec, "cpu.stat", "system_usec");
+	uint64_t user = cgroup_keyed_number(run->cgroups[i].exec, "cpu.stat", "user_usec");
+	uint64_t system = cgroup_keyed_number(run->cgroups[i].exec, "cpu.stat", "system_usec");
 	if (user != NOT_MEASURED && system != NOT_MEASURED) {
 		record->user_ns = user * 1000;
 		record->system_ns = system * 1000;
@@ -378,8 +315,8 @@ void cgroups_read(const struct run *run, struct wire_run_record *record)
 	}
 	i = having(run, "pids");
 	if (i >= 0) {
-		record->processes_peak = number_in(run->cgroups[i].exec, "pids.peak");
-		record->process_limit_hits = keyed_number(run->cgroups[i].exec, "pids.events", "max");
+		record->processes_peak = cgroup_number(run->cgroups[i].exec, "pids.peak");
+		record->process_limit_hits = cgroup_keyed_number(run->cgroups[i].exec, "pids.events", "max");
 	}
 	read_cpu_split(run, record);
 }
@@ -389,7 +326,7 @@ void cgroups_kill(const struct run *run)
 	/* Where the kernel has it (5.14, v2): also reaches what the program moved into cgroups of its own making. */
 	for (uint32_t i = 0; i < hierarchies(run); i++)
 		if (run->cgroups[i].run >= 0 && hierarchy(run, i)->version == 2)
-			(void)write_file(run->cgroups[i].run, "cgroup.kill", "1");
+			(void)cgroup_write_file(run->cgroups[i].run, "cgroup.kill", "1");
 }
 
 /* Members that are dying leave a moment after their parent was told; there is no event for it in v1. */

@@ -276,15 +276,10 @@ static bool meaning_ok(const struct plan *plan)
 	       exec->sample_ms <= PLAN_MAX_MS;
 }
 
-/* Room for one part, and for the pointers to its texts. */
-#define PART_CAPACITY	  ((size_t)WIRE_MAX_PLAN_BYTES)
-#define TABLES_CAPACITY	  (2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *))
-#define HANDOVER_CAPACITY (sizeof(struct handover) + TABLES_CAPACITY + PART_CAPACITY)
-
 /* Reserved once at its cap; pages that are not filled are never touched. */
-static void *reserve(size_t capacity, int flags)
+static void *reserve(size_t capacity)
 {
-	void *at = mmap(NULL, capacity, PROT_READ | PROT_WRITE, flags | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *at = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	return at == MAP_FAILED ? NULL : at;
 }
@@ -313,13 +308,13 @@ static int read_exec_part(int fd, uint8_t *at, struct plan *plan)
 int plan_read(int fd, struct plan *ret_plan)
 {
 	struct wire_header header;
-	uint8_t *at = reserve(2 * PART_CAPACITY + TABLES_CAPACITY, MAP_PRIVATE);
+	uint8_t *at = reserve(2 * PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY);
 	int r;
 
 	if (!at)
 		return -errno;
 	ret_plan->mapping = at;
-	ret_plan->mapping_size = 2 * PART_CAPACITY + TABLES_CAPACITY;
+	ret_plan->mapping_size = 2 * PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY;
 	r = read_header(fd, &header);
 	if (r == 0)
 		r = read_part(fd, at, &header, PLAN_KIND_SANDBOX);
@@ -360,7 +355,7 @@ static bool same_task(const struct plan *a, const struct plan *b)
 
 int plan_read_second(int fd, struct plan *plan)
 {
-	uint8_t *at = reserve(PART_CAPACITY + TABLES_CAPACITY, MAP_PRIVATE);
+	uint8_t *at = reserve(PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY);
 	struct plan second = *plan;
 	int r;
 
@@ -372,45 +367,4 @@ int plan_read_second(int fd, struct plan *plan)
 	if (r == 0)
 		*plan = second;
 	return r;
-}
-
-int plan_make_handover(struct plan *plan)
-{
-	plan->handover = reserve(HANDOVER_CAPACITY, MAP_SHARED);
-	return plan->handover ? 0 : -errno;
-}
-
-/* The texts of a list, after the table of their places. */
-static char **copy_texts(char *const *texts, char **table, char **ret_end)
-{
-	char *at = *ret_end;
-	uint32_t i = 0;
-
-	for (; texts[i]; i++) {
-		size_t size = strlen(texts[i]) + 1;
-
-		memcpy(at, texts[i], size);
-		table[i] = at;
-		at += size;
-	}
-	table[i] = NULL;
-	*ret_end = at;
-	return table + i + 1;
-}
-
-void plan_hand_over(const struct plan *plan)
-{
-	struct handover *handover = plan->handover;
-	char *end = (char *)(handover + 1) + TABLES_CAPACITY;
-
-	handover->argv = (char **)(void *)(handover + 1);
-	handover->envp = copy_texts(plan->argv, handover->argv, &end);
-	(void)copy_texts(plan->envp, handover->envp, &end);
-}
-
-void plan_drop_handover(struct plan *plan)
-{
-	if (plan->handover)
-		(void)munmap(plan->handover, HANDOVER_CAPACITY);
-	plan->handover = NULL;
 }

@@ -26,6 +26,10 @@ enum {
 };
 #define PLAN_MAX_MS UINT64_C(3155760000000)
 
+/* Room for one part, and for the pointers to its texts. */
+#define PLAN_PART_CAPACITY   ((size_t)WIRE_MAX_PLAN_BYTES)
+#define PLAN_TABLES_CAPACITY (2 * (WIRE_MAX_LIST_ITEMS + 1) * sizeof(char *))
+
 /* A part that plan_check accepted: every offset below is in bounds, every string ends with NUL. */
 struct part {
 	const uint8_t *base;
@@ -59,6 +63,7 @@ int plan_read(int fd, struct plan *ret_plan);
 
 /* Reads the exec part that a parked plan waits for, in place of the template. The same errors; -EBADMSG also where it asks for another task. */
 int plan_read_second(int fd, struct plan *plan);
+/* handover.c. */
 /* The memory between the launcher and a task that is still to be forked. */
 int plan_make_handover(struct plan *plan);
 /* Copies argv and envp to it. */
