@@ -37,7 +37,7 @@ static int read_all(napi_env env, int fd, napi_value *ret_buffer)
 static napi_value filter_export(napi_env env, napi_callback_info info,
 				int (*write_to)(const scmp_filter_ctx ctx, int fd))
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 	napi_value buffer = NULL;
 	int fd, result;
 

@@ -43,11 +43,11 @@ struct filter *this_filter(napi_env env, napi_value self)
 	return filter;
 }
 
-struct filter *filter_of_call(napi_env env, napi_callback_info info)
+struct filter *filter_of_call(napi_env env, napi_callback_info info, size_t count, napi_value *arguments)
 {
 	napi_value self = NULL;
 
-	return get_arguments(env, info, 0, NULL, &self) ? this_filter(env, self) : NULL;
+	return get_arguments(env, info, count, arguments, &self) ? this_filter(env, self) : NULL;
 }
 
 static void account(napi_env env, struct filter *filter, int64_t change)
@@ -135,14 +135,12 @@ static napi_value filter_release(napi_env env, napi_callback_info info)
 
 static napi_value filter_reset(napi_env env, napi_callback_info info)
 {
-	napi_value argument = NULL, self = NULL;
+	napi_value argument = NULL;
 	struct filter *filter;
 	uint32_t action = 0;
 	int result;
 
-	if (!get_arguments(env, info, 1, &argument, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 1, &argument);
 	if (filter == NULL)
 		return NULL;
 	if (!to_u32(env, argument, &action))
@@ -158,13 +156,11 @@ static napi_value filter_reset(napi_env env, napi_callback_info info)
 /* merge(other): other's rules move here and other is released by libseccomp, only on success. */
 static napi_value filter_merge(napi_env env, napi_callback_info info)
 {
-	napi_value argument = NULL, self = NULL;
+	napi_value argument = NULL;
 	struct filter *filter, *other;
 	int result;
 
-	if (!get_arguments(env, info, 1, &argument, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 1, &argument);
 	if (filter == NULL)
 		return NULL;
 	other = this_filter(env, argument);
@@ -183,13 +179,11 @@ static napi_value filter_merge(napi_env env, napi_callback_info info)
 
 static napi_value filter_arch(napi_env env, napi_callback_info info, int (*apply)(scmp_filter_ctx ctx, uint32_t arch))
 {
-	napi_value argument = NULL, self = NULL;
+	napi_value argument = NULL;
 	struct filter *filter;
 	uint32_t arch = 0;
 
-	if (!get_arguments(env, info, 1, &argument, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 1, &argument);
 	if (filter == NULL)
 		return NULL;
 	if (!to_u32(env, argument, &arch))
@@ -219,13 +213,11 @@ static napi_value filter_has_arch(napi_env env, napi_callback_info info)
 
 static napi_value filter_set_attribute(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[2] = { NULL }, self = NULL;
+	napi_value arguments[2] = { NULL };
 	struct filter *filter;
 	uint32_t attribute = 0, value = 0;
 
-	if (!get_arguments(env, info, 2, arguments, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 2, arguments);
 	if (filter == NULL)
 		return NULL;
 	if (!to_u32(env, arguments[0], &attribute) || !to_u32(env, arguments[1], &value))
@@ -236,14 +228,12 @@ static napi_value filter_set_attribute(napi_env env, napi_callback_info info)
 /* getAttribute(attribute): [status, value]. */
 static napi_value filter_get_attribute(napi_env env, napi_callback_info info)
 {
-	napi_value argument = NULL, self = NULL;
+	napi_value argument = NULL;
 	struct filter *filter;
 	uint32_t attribute = 0, value = 0;
 	int result;
 
-	if (!get_arguments(env, info, 1, &argument, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 1, &argument);
 	if (filter == NULL)
 		return NULL;
 	if (!to_u32(env, argument, &attribute))
@@ -254,14 +244,12 @@ static napi_value filter_get_attribute(napi_env env, napi_callback_info info)
 
 static napi_value filter_set_priority(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[2] = { NULL }, self = NULL;
+	napi_value arguments[2] = { NULL };
 	struct filter *filter;
 	int64_t priority = 0;
 	int syscall_nr = 0;
 
-	if (!get_arguments(env, info, 2, arguments, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 2, arguments);
 	if (filter == NULL)
 		return NULL;
 	if (!to_i32(env, arguments[0], &syscall_nr))
@@ -274,7 +262,7 @@ static napi_value filter_set_priority(napi_env env, napi_callback_info info)
 /* What the library at run time lacks is told by null: 0 and negative errnos are libseccomp's own. */
 static napi_value filter_precompute(napi_env env, napi_callback_info info)
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 
 	if (filter == NULL)
 		return NULL;
@@ -283,7 +271,7 @@ static napi_value filter_precompute(napi_env env, napi_callback_info info)
 
 static napi_value filter_start_transaction(napi_env env, napi_callback_info info)
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 	int result;
 
 	if (filter == NULL)
@@ -299,7 +287,7 @@ static napi_value filter_start_transaction(napi_env env, napi_callback_info info
 /* With none open libseccomp 2.6 may read what it has freed, so it is never asked. */
 static napi_value end_transaction(napi_env env, napi_callback_info info, int (*end)(const scmp_filter_ctx ctx))
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 	int result;
 
 	if (filter == NULL)

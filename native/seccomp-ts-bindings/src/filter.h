@@ -15,8 +15,8 @@ struct filter {
 
 /* The live filter behind `this`, or NULL with an exception pending. */
 struct filter *this_filter(napi_env env, napi_value self);
-/* The filter behind `this` of a method without arguments; else as above. */
-struct filter *filter_of_call(napi_env env, napi_callback_info info);
+/* The same for a method that takes `count` arguments, which are filled in. */
+struct filter *filter_of_call(napi_env env, napi_callback_info info, size_t count, napi_value *arguments);
 /* Tells V8 what libseccomp took for a rule, so that a filter nobody holds is collected before memory runs short. */
 void account_rule(napi_env env, struct filter *filter, unsigned int comparators);
 /* Adds the class NativeFilter to the module. */

@@ -22,7 +22,7 @@ static napi_value with_errno(napi_env env, int status)
 /* load(): [status, errno]. From here on the calling thread, or with threadSync the process, is under the filter. */
 napi_value filter_load(napi_env env, napi_callback_info info)
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 
 	if (filter == NULL)
 		return NULL;
@@ -33,7 +33,7 @@ napi_value filter_load(napi_env env, napi_callback_info info)
 /* notifyFd(): the descriptor, or a negative number where no filter with notify was loaded. */
 napi_value filter_notify_fd(napi_env env, napi_callback_info info)
 {
-	struct filter *filter = filter_of_call(env, info);
+	struct filter *filter = filter_of_call(env, info, 0, NULL);
 
 	return filter == NULL ? NULL : from_int(env, seccomp_notify_fd(filter->ctx));
 }

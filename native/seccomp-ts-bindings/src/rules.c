@@ -44,7 +44,7 @@ static bool to_comparators(napi_env env, napi_value value, struct scmp_arg_cmp *
 
 napi_value filter_add_rule(napi_env env, napi_callback_info info)
 {
-	napi_value arguments[4] = { NULL }, self = NULL;
+	napi_value arguments[4] = { NULL };
 	struct scmp_arg_cmp comparators[MAX_ARGS] = { { 0 } };
 	struct filter *filter;
 	unsigned int count = 0;
@@ -52,9 +52,7 @@ napi_value filter_add_rule(napi_env env, napi_callback_info info)
 	bool exact = false;
 	int syscall_nr = 0, result;
 
-	if (!get_arguments(env, info, 4, arguments, &self))
-		return NULL;
-	filter = this_filter(env, self);
+	filter = filter_of_call(env, info, 4, arguments);
 	if (filter == NULL)
 		return NULL;
 	if (!to_u32(env, arguments[0], &action))
