@@ -131,9 +131,24 @@ export interface Launched {
   readonly result: Promise<LaunchResult>;
 }
 
+export interface LaunchOptions {
+  readonly stdin?: string;
+  readonly stdout?: "pipe" | number;
+  readonly launcher?: string;
+  /** Root may start it as somebody else. */
+  readonly ids?: { readonly uid: number; readonly gid: number };
+}
+
 /** Starts the launcher on raw plan bytes. The control socket stays open until the caller ends it. */
-export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | number = "pipe"): Launched {
-  const child = spawn(launcherPath, ["run"], { stdio: ["pipe", stdout, "pipe", "pipe"], env: sanitizers });
+export function launchBytes(
+  bytes: Uint8Array,
+  { stdin = "", stdout = "pipe", launcher = launcherPath, ids = undefined }: LaunchOptions = {},
+): Launched {
+  const child = spawn(launcher, ["run"], {
+    stdio: ["pipe", stdout, "pipe", "pipe"],
+    env: sanitizers,
+    ...(ids && { uid: ids.uid, gid: ids.gid }),
+  });
   const control = child.stdio[3] as Socket;
   const received: Buffer[] = [];
   const texts = ["", ""];
@@ -147,7 +162,7 @@ export function launchBytes(bytes: Uint8Array, stdin?: string, stdout: "pipe" | 
   });
   control.on("error", () => undefined);
   child.stdin?.on("error", () => undefined);
-  child.stdin?.end(stdin ?? "");
+  child.stdin?.end(stdin);
   child.stdout?.on("data", (part) => {
     texts[0] += String(part);
   });
@@ -179,7 +194,7 @@ export function encodePlan(sandbox: SandboxPlan, exec: ExecPlan): Uint8Array {
 
 /** Starts, waits for the end, closes. */
 export async function launch(sandbox: SandboxPlan, exec: ExecPlan, stdin?: string): Promise<LaunchResult> {
-  const launched = launchBytes(encodePlan(sandbox, exec), stdin);
+  const launched = launchBytes(encodePlan(sandbox, exec), { ...(stdin !== undefined && { stdin }) });
   const result = await within(launched.result, { what: "the launcher's end", timeoutMs: 30_000 });
   launched.control.destroy();
   return result;

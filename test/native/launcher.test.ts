@@ -211,7 +211,7 @@ describe("init", () => {
 
 describe("output", () => {
   const devFull = async (exec: readonly string[]) => {
-    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(exec)), "", openSync("/dev/full", "w"));
+    const launched = launchBytes(encodePlan(sandboxPlan(), execPlan(exec)), { stdout: openSync("/dev/full", "w") });
     const result = await within(launched.result, { what: "the end", timeoutMs: 10_000 });
     launched.control.destroy();
     return result;
