@@ -1,11 +1,34 @@
 // Sandbox with spares: the same runs, each in a sandbox that nobody else has had, and nothing left of what was made ahead.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
 import { until, within } from "../helpers/deadline.ts";
-import { load, openSandbox, ownLaunchers } from "../helpers/library.ts";
+import { load, openSandbox, ownLaunchers, setEnvironment } from "../helpers/library.ts";
+import { root, tempDir } from "../helpers/places.ts";
+import { baseLayer, imageHome, runnableImage } from "../helpers/run-image.ts";
+import { archive, file } from "../helpers/tar-writer.ts";
 
 const shell = (text: string): readonly string[] => ["sh", "-c", text];
 type Sandbox = Awaited<ReturnType<typeof openSandbox>>;
+
+/** The launcher, but the second that is started waits until a line is written to the pipe. */
+function launcherThatWaits(): { readonly secondWaits: () => boolean; readonly release: () => void } {
+  const folder = tempDir("launcher");
+  const [script, pipe] = [join(folder, "launcher"), join(folder, "pipe")];
+  expect(spawnSync("mkfifo", [pipe], { timeout: 10_000, killSignal: "SIGKILL" }).status).toBe(0);
+  const count = `cd ${folder}; if [ -e one ] && [ ! -e two ]; then : >two; read line <pipe; else : >one; fi`;
+  writeFileSync(script, `#!/bin/sh\n${count}\ncd /; exec ${root}/native/build/belljar-launch "$@"\n`, { mode: 0o755 });
+  setEnvironment({ BELLJAR_LAUNCHER: script });
+  return { secondWaits: () => existsSync(join(folder, "two")), release: () => writeFileSync(pipe, "go\n") };
+}
+
+/** The first child, as soon as there is one. */
+async function childOf(pid: number): Promise<number> {
+  const children = () => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  return Number((await until(() => children() !== "" && children(), { what: `a child of ${pid}` })).split(" ")[0]);
+}
 
 /** The launchers of this process; those that were made ahead are there before any run. */
 const spares = (count: number): Promise<unknown> =>
@@ -66,12 +89,58 @@ describe("spare sandboxes", () => {
 
   needs("userns")("that are killed are replaced, whichever of their processes it was", async () => {
     const sandbox = await openSandbox({ warm: 2 });
-    for (let round = 0; round < 5; round++) {
+    const victims = [async (launcher: number) => launcher, childOf, async (launcher: number) => childOf(await childOf(launcher))];
+    for (const victim of [...victims, ...victims]) {
       await spares(2);
-      for (const pid of ownLaunchers()) process.kill(pid, "SIGKILL");
+      const pids = await Promise.all(ownLaunchers().map(victim));
+      expect(Math.min(...pids)).toBeGreaterThan(1); // 0 would be ourselves
+      for (const pid of pids) process.kill(pid, "SIGKILL");
       await spares(0);
       expect((await sandbox.run(shell("echo fine"))).stdout).toBe("fine\n");
     }
+  });
+
+  needs("userns")("are made behind the runs: one that takes its time keeps none from starting", async () => {
+    const { secondWaits, release } = launcherThatWaits();
+    const sandbox = await openSandbox({ warm: 1 });
+    expect((await sandbox.run(shell("echo warm"))).stdout).toBe("warm\n");
+    await until(secondWaits, { what: "the next spare" });
+    for (let round = 0; round < 3; round++) expect((await sandbox.run(shell("echo own"))).stdout).toBe("own\n");
+    release();
+    await spares(1);
+    const [spare] = ownLaunchers();
+    const used = async (): Promise<boolean> =>
+      (await sandbox.run(["true"])).report.verdict === "ok" && !ownLaunchers().includes(spare ?? 0);
+    await until(used, { what: "the use of what was made late" });
+  });
+
+  needs(
+    "userns",
+    "overlay",
+    "busybox",
+  )("have the image that the sandbox was opened on, whatever its name means meanwhile", async () => {
+    const saying = (text: string) => runnableImage([baseLayer(), archive(file("said", text))], {});
+    const home = imageHome();
+    setEnvironment(home.env);
+    await home.add("t/a:1", saying("one"));
+    const before = await openSandbox({ profile: "image", image: "t/a:1", warm: 1 });
+    await home.add("t/a:1", saying("two"));
+    const after = await (await load()).Sandbox.open({ profile: "image", image: "t/a:1", warm: 1 });
+    const said = async (sandbox: Sandbox): Promise<readonly unknown[]> => {
+      const { stdout, report } = await sandbox.run(["cat", "/said"]);
+      return [stdout, report.sandbox.image];
+    };
+    const [first, second] = [await said(before), await said(after)];
+    expect([first[0], second[0]]).toEqual(["one", "two"]);
+    expect(first[1]).not.toBe(second[1]);
+    await home.command(["image", "rm", "t/a:1"]);
+    await home.command(["image", "prune"]);
+    // Spares that were made after all that, and runs that find none: as the first.
+    for (let round = 0; round < 4; round++) {
+      expect(await Promise.all([said(before), said(before)])).toEqual([first, first]);
+      expect(await said(after)).toEqual(second);
+    }
+    await after.close();
   });
 
   needs("userns")("end with the sandbox, at whatever moment that is closed", async () => {
