@@ -54,7 +54,7 @@ const asked = existingTiers(
       ? []
       : ["unit", "native", "integration", "escape", "regressions", "limits"],
 );
-const common = ["--run", "--configLoader", "runner", "--reporter=default", "--reporter=json"];
+const common = ["--run", "--configLoader", "runner", "--reporter=default", "--reporter=json", "--reporter=./test/helpers/stuck.ts"];
 const scratch = mkdtempSync(join(tmpdir(), "belljar-results-"));
 let total = { passed: 0, failed: 0, skipped: 0 };
 let status = 0;

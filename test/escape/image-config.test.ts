@@ -151,7 +151,7 @@ describe("Entrypoint", () => {
     const entries = [...links.map((link) => [link, "probe"]), ...scripts.map((_, i) => [`/script${i}`]), ["/bin/sh", "-c", grab]];
     await home.addAll(Object.fromEntries(entries.map((Entrypoint, i) => [`t/entry:${i}`, runnableImage(layers, { Entrypoint })])));
     // Control: the same link starts the very program that follows it.
-    const control = spawnSync(launcher, ["probe"], { encoding: "utf8", timeout: 20_000 });
+    const control = spawnSync(launcher, ["probe"], { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
     expect(control.stdout).toContain('"overlay"');
     for (const profile of ["default", "image"])
       for (const [i, words] of entries.entries()) {

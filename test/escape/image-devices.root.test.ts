@@ -26,6 +26,7 @@ const belljar = (...args: readonly string[]) =>
     cwd: "/",
     encoding: "utf8",
     timeout: 60_000,
+    killSignal: "SIGKILL",
     env: { PATH: "/usr/bin:/bin", HOME: place.home, XDG_DATA_HOME: folder },
   });
 

@@ -53,7 +53,7 @@ describe("a set-user-ID program of root's", () => {
       const layer = join(layerWith(home, /sub|[0-9]/, "suid"), "diff");
       const inside = `cd ${layer} && exec setpriv --reuid 1000 --regid 1000 --clear-groups ./attack setuid ./suid`;
       const open = ["-U", "--map-auto", "--map-root-user", "sh", "-c", `chmod 755 ${layer}/.. && ${inside}`];
-      const control = spawnSync("unshare", open, { encoding: "utf8", timeout: 15_000 });
+      const control = spawnSync("unshare", open, { encoding: "utf8", timeout: 15_000, killSignal: "SIGKILL" });
       expect(new Tries(control.stdout).of("effective-uid").result, control.stderr).toBe(0);
     });
 
@@ -68,7 +68,7 @@ describe("a set-user-ID program of root's", () => {
     for (let dir = join(layer, ".."); dir !== "/" && dir.startsWith(home.folder); dir = join(dir, "..")) chmodSync(dir, 0o755);
     const somebody = ["-U", "--map-auto", "--map-root-user", "setpriv", "--reuid", "77", "--regid", "77", "--clear-groups", "sh", "-c"];
     const attempt = (): string =>
-      spawnSync("unshare", [...somebody, `${attack} setuid ${path}`], { encoding: "utf8", timeout: 15_000 }).stdout;
+      spawnSync("unshare", [...somebody, `${attack} setuid ${path}`], { encoding: "utf8", timeout: 15_000, killSignal: "SIGKILL" }).stdout;
     expect(attempt()).toContain('"exec","errno":13');
     // Control: with that one folder open it becomes us.
     chmodSync(layer, 0o755);

@@ -106,6 +106,7 @@ needs("userns")(
     const outside = spawnSync("unshare", ["-Urpf", "--mount-proc", attackProgram(program), "restart"], {
       encoding: "utf8",
       timeout: 15_000,
+      killSignal: "SIGKILL",
     });
     expect(outside.stdout, outside.stderr).toBe(""); // it died of it
     expect(outside.status).not.toBe(0);

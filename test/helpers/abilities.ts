@@ -25,14 +25,18 @@ const program =
 const tries =
   (command: string, ...args: readonly string[]): Probe =>
   () => {
-    const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 20_000 });
+    const { status, stderr, error } = spawnSync(command, args, { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
     return status === 0 ? null : `${command} ${args.join(" ")}: ${error?.message ?? stderr.trim()}`;
   };
 
 /** What the launcher itself finds by trying. */
 function launcherProbe(name: string): Probe {
   return () => {
-    const { stdout, error } = spawnSync(join(root, "native/build/belljar-launch"), ["probe"], { encoding: "utf8", timeout: 10_000 });
+    const { stdout, error } = spawnSync(join(root, "native/build/belljar-launch"), ["probe"], {
+      encoding: "utf8",
+      timeout: 10_000,
+      killSignal: "SIGKILL",
+    });
     if (error) return `the launcher's probe: ${error.message}`;
     try {
       const found = (JSON.parse(stdout) as Readonly<Record<string, { readonly ok: boolean; readonly errno: number }>>)[name];
@@ -45,7 +49,11 @@ function launcherProbe(name: string): Probe {
 
 function tries32(): string {
   if (process.arch !== "x64") return `this is ${process.arch}`;
-  return spawnSync(fixtureProgram("seccomp-try"), ["--", "int80-mkdir:/"], { encoding: "utf8", timeout: 5000 }).stdout.trim();
+  return spawnSync(fixtureProgram("seccomp-try"), ["--", "int80-mkdir:/"], {
+    encoding: "utf8",
+    timeout: 5000,
+    killSignal: "SIGKILL",
+  }).stdout.trim();
 }
 
 function cgroup1(): string | null {
@@ -166,7 +174,11 @@ const probes = {
   vsock: () => {
     const number = process.arch === "arm64" ? 198 : 41;
     const args = ["--", `${number}:40:1:0`];
-    const outcome = spawnSync(fixtureProgram("seccomp-try"), args, { encoding: "utf8", timeout: 5000 }).stdout.trim();
+    const outcome = spawnSync(fixtureProgram("seccomp-try"), args, {
+      encoding: "utf8",
+      timeout: 5000,
+      killSignal: "SIGKILL",
+    }).stdout.trim();
     return outcome === "ok" ? null : `socket(AF_VSOCK): ${outcome}`;
   },
   tiocsti: () => {

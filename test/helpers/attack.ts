@@ -123,7 +123,12 @@ export async function attackOutsideAsync(
   options: { readonly ownNamespaces?: boolean } = {},
 ): Promise<Tries> {
   const [command, ...words] = [...(options.ownNamespaces ? ownNamespaces : []), attackProgram(name), ...args];
-  const child = spawn(command as string, words, { cwd: tempDir("outside"), stdio: ["ignore", "pipe", "inherit"], timeout: 15_000 });
+  const child = spawn(command as string, words, {
+    cwd: tempDir("outside"),
+    stdio: ["ignore", "pipe", "inherit"],
+    timeout: 15_000,
+    killSignal: "SIGKILL",
+  });
   let stdout = "";
   for await (const chunk of child.stdout.setEncoding("utf8")) stdout += chunk;
   return new Tries(stdout);

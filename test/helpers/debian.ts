@@ -33,6 +33,7 @@ export function debianTar(cache: string): string {
     execFileSync("mmdebstrap", ["--quiet", "--variant=minbase", "--mode=unshare", "bookworm", unfinished], {
       stdio: ["ignore", "ignore", "pipe"],
       timeout: 180_000,
+      killSignal: "SIGKILL",
     });
     renameSync(unfinished, path);
   } finally {

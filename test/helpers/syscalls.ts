@@ -21,7 +21,7 @@ export function tryCalls(filters: readonly Uint8Array[], calls: readonly string[
     });
     const program = fixtureProgram("seccomp-every", { flags: ["-static"] });
     const { stdout, stderr, status } = spawnSync(program, [...paths, "--", ...calls], {
-      ...{ encoding: "utf8", timeout: 120_000, cwd: dir, env: {} },
+      ...{ encoding: "utf8", timeout: 120_000, killSignal: "SIGKILL", cwd: dir, env: {} },
     });
     if (status !== 0 || stderr !== "") throw new Error(`seccomp-every: status ${status}: ${stderr}`);
     return stdout.trimEnd().split("\n");

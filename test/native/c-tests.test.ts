@@ -30,7 +30,11 @@ describe("C tests", () => {
     test(name, () => {
       const program = join(programs, name);
       expect(existsSync(program), `${program} is built`).toBe(true);
-      const { status, signal, stdout, stderr } = spawnSync(program, argumentsOf[name]?.() ?? [], { encoding: "utf8", timeout: 120_000 });
+      const { status, signal, stdout, stderr } = spawnSync(program, argumentsOf[name]?.() ?? [], {
+        encoding: "utf8",
+        timeout: 120_000,
+        killSignal: "SIGKILL",
+      });
       expect({ status, signal }, `${stdout.slice(-2000)}${stderr.slice(-4000)}`).toEqual({ status: 0, signal: null });
     });
   }

@@ -11,7 +11,12 @@ import { syscallTables } from "../../policy/seccomp/tables.gen.ts";
 import { root } from "../helpers/places.ts";
 
 function node(...args: readonly string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", cwd: root, timeout: 55_000 });
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, {
+    encoding: "utf8",
+    cwd: root,
+    timeout: 55_000,
+    killSignal: "SIGKILL",
+  });
   expect(status, `${stdout}${stderr}`).toBe(0);
   return stdout;
 }

@@ -37,7 +37,13 @@ function run(filters: readonly Uint8Array[], args: readonly string[], input = ""
     writeFileSync(path, bytes);
     return path;
   });
-  const result = spawnSync(program, [...paths, ...args], { encoding: "utf8", timeout: 50_000, input, env: { PATH: "/usr/bin:/bin" } });
+  const result = spawnSync(program, [...paths, ...args], {
+    encoding: "utf8",
+    timeout: 50_000,
+    killSignal: "SIGKILL",
+    input,
+    env: { PATH: "/usr/bin:/bin" },
+  });
   if (result.error) throw result.error;
   return result;
 }

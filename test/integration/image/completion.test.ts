@@ -16,6 +16,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr, status } = spawnSync("bash", ["-c", script, "bash", replaced, ...words], {
     encoding: "utf8",
     timeout: 30_000,
+    killSignal: "SIGKILL",
     env: { PATH: "/usr/bin:/bin", HOME: "/nowhere", ...env },
   });
   expect(status, stderr).toBe(0);
