@@ -63,7 +63,7 @@ for (const [name, fields] of Object.entries(def.records)) {
 // ---- C ----
 let c = `${generatedC}#ifndef BELLJAR_WIRE_GEN_H\n#define BELLJAR_WIRE_GEN_H\n#include <stddef.h>\n#include <stdint.h>\n\n`;
 const magic = Buffer.from(def.magic, "latin1").readBigUInt64LE();
-c += `#define WIRE_MAGIC UINT64_C(${magic})\n#define WIRE_VERSION ${def.version}u\n#define WIRE_TABLE "${table}"\n#define WIRE_MAX_PLAN_BYTES ${def.limits.maxPlanBytes}u\n#define WIRE_MAX_LIST_ITEMS ${def.limits.maxListItems}u\n\n`;
+c += `#define WIRE_MAGIC UINT64_C(${magic})\n#define WIRE_VERSION ${def.version}u\n#define WIRE_TABLE "${table}"\n#define WIRE_MAX_PLAN_BYTES ${def.limits.maxPlanBytes}u\n#define WIRE_MAX_LIST_ITEMS ${def.limits.maxListItems}u\n#define WIRE_MAX_FRAME_BYTES ${def.limits.maxFrameBytes}u\n\n`;
 c += "/* Where a part of the plan lies: offset from the start of the part, length without the final NUL. */\n";
 c += "struct wire_str { uint32_t off, len; };\nstruct wire_bytes { uint32_t off, len; };\nstruct wire_list { uint32_t off, count; };\n\n";
 for (const [name, values] of Object.entries(def.enums)) {
@@ -189,7 +189,7 @@ const tsType = (type) => {
       throw new Error(type);
   }
 };
-let ts = `${generatedTs}\nexport const wireMagic = ${magic}n;\nexport const wireVersion = ${def.version};\n/** Tells builds apart: what \`belljar-launch version\` says when it was built from the same tables. */\nexport const wireTable = "${table}";\nexport const wireMaxPlanBytes = ${def.limits.maxPlanBytes};\nexport const wireMaxListItems = ${def.limits.maxListItems};\n\n`;
+let ts = `${generatedTs}\nexport const wireMagic = ${magic}n;\nexport const wireVersion = ${def.version};\n/** Tells builds apart: what \`belljar-launch version\` says when it was built from the same tables. */\nexport const wireTable = "${table}";\nexport const wireMaxPlanBytes = ${def.limits.maxPlanBytes};\nexport const wireMaxListItems = ${def.limits.maxListItems};\n/** Of the payload of one frame of a stream. */\nexport const wireMaxFrameBytes = ${def.limits.maxFrameBytes};\n\n`;
 for (const [name, values] of Object.entries(def.enums)) ts += `export type ${name} = ${values.map((v) => `"${v}"`).join(" | ")};\n`;
 for (const [name, values] of Object.entries(def.flags))
   ts += `export type ${name} = ${Object.keys(values)

@@ -3,9 +3,11 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "0e7a8a496e9061bd";
+export const wireTable = "55fa5c17f61da280";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
+/** Of the payload of one frame of a stream. */
+export const wireMaxFrameBytes = 65536;
 
 export type PlanKind = "none" | "sandbox" | "exec";
 export type IdMode = "single" | "subordinate";
@@ -20,7 +22,7 @@ export type Limit = "cpuTime" | "wallTime" | "memory" | "processes" | "output" |
 export type StartFailure = "none" | "notFound" | "notExecutable" | "isDirectory" | "interpreterMissing" | "loaderMissing" | "wrongFormat" | "wrongArchitecture" | "crlfShebang" | "argumentsTooLong" | "workdirMissing" | "denied" | "other";
 export type OutputFailure = "none" | "missing" | "notRegular" | "link" | "tooBig" | "unreadable" | "destination" | "notBeneath";
 export type Stage = "none" | "parent" | "init" | "child" | "companion";
-export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" | "sample" | "parked";
+export type MessageKind = "none" | "terminal" | "output" | "record" | "denial" | "sample" | "parked" | "stdin" | "cancel" | "stdout" | "stderr" | "refused";
 export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type AuditAction = "errno" | "kill" | "pass";
 export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
@@ -141,7 +143,12 @@ export const enums = {
     "record",
     "denial",
     "sample",
-    "parked"
+    "parked",
+    "stdin",
+    "cancel",
+    "stdout",
+    "stderr",
+    "refused"
   ],
   "RootKind": [
     "skeleton",

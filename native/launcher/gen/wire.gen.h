@@ -6,9 +6,10 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "0e7a8a496e9061bd"
+#define WIRE_TABLE "55fa5c17f61da280"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
+#define WIRE_MAX_FRAME_BYTES 65536u
 
 /* Where a part of the plan lies: offset from the start of the part, length without the final NUL. */
 struct wire_str { uint32_t off, len; };
@@ -153,7 +154,12 @@ enum message_kind {
 	MESSAGE_KIND_DENIAL = 4,
 	MESSAGE_KIND_SAMPLE = 5,
 	MESSAGE_KIND_PARKED = 6,
-	MESSAGE_KIND_COUNT = 7,
+	MESSAGE_KIND_STDIN = 7,
+	MESSAGE_KIND_CANCEL = 8,
+	MESSAGE_KIND_STDOUT = 9,
+	MESSAGE_KIND_STDERR = 10,
+	MESSAGE_KIND_REFUSED = 11,
+	MESSAGE_KIND_COUNT = 12,
 };
 
 enum root_kind {
