@@ -11,9 +11,6 @@
  *   belljar-launch version
  */
 #include <stdio.h>
-#include <sys/epoll.h>
-#include <sys/signalfd.h>
-#include <sys/timerfd.h>
 
 #include "lock.h"
 #include "probe.h"
@@ -38,51 +35,6 @@ static int own_descriptors(void)
 	return sys_close_range(CONTROL_FD + 1, ~0u, 0);
 }
 
-static int take_signals(struct run *run)
-{
-	static const int ours[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	static const int ignored[] = { SIGPIPE, SIGTTIN, SIGTSTP };
-	sigset_t set;
-
-	(void)sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		(void)sigaddset(&set, ours[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		(void)signal(ignored[i], SIG_IGN);
-	(void)signal(SIGCHLD, SIG_DFL); /* an inherited SIG_IGN would reap our children behind our back */
-	if (sigprocmask(SIG_SETMASK, &set, NULL) < 0)
-		return -errno;
-	run->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return run->signals < 0 ? -errno : 0;
-}
-
-static void initialise(struct run *run)
-{
-	memset(run, 0, offsetof(struct run, pumps));
-	for (int i = 0; i < 3; i++)
-		memset(&run->pumps[i], 0, offsetof(struct pump, buffer));
-	memset((char *)run + offsetof(struct run, cgroups), 0, sizeof(*run) - offsetof(struct run, cgroups));
-	run->control = CONTROL_FD;
-	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
-	run->listener.fd = -1;
-	run->killed_for = UINT32_MAX;
-	run->root = run->work = run->scratch = run->userns = run->segments = run->clock = run->program_pidfd = -1;
-	for (size_t i = 0; i < ARRAY_SIZE(run->program_ends); i++)
-		run->program_ends[i] = -1;
-	for (int i = 0; i < 3; i++)
-		run->pumps[i].from.fd = run->pumps[i].to.fd = -1;
-	for (int i = 0; i < PLAN_MAX_HIERARCHIES; i++)
-		run->cgroups[i].parent = run->cgroups[i].run = run->cgroups[i].init = run->cgroups[i].exec = -1;
-	for (int i = 0; i < PLAN_MAX_COMPANIONS; i++)
-		run->companions[i].pidfd = run->companions[i].ready = -1;
-	for (int i = 0; i < PLAN_MAX_FILES; i++)
-		run->files_in[i] = run->out_folders[i] = -1;
-	run->own_pid = getpid();
-	run->online_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	if (run->online_cpus < 1)
-		run->online_cpus = 1;
-}
-
 static int prepare(struct run *run)
 {
 	int r = plan_read(run->control, &run->plan);
@@ -91,13 +43,9 @@ static int prepare(struct run *run)
 		run->plan = (struct plan){ 0 };
 		return run_fail(run, STAGE_PARENT, r == -EBADMSG ? STEP_CHECK_PLAN : STEP_READ_PLAN, 0, r, "plan");
 	}
-	r = take_signals(run);
+	r = run_events(run);
 	if (r < 0)
-		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 2, r, "signals");
-	run->epoll = epoll_create1(EPOLL_CLOEXEC);
-	run->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (run->epoll < 0 || run->timer < 0)
-		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 3, errno, "epoll");
+		return r;
 	r = terminal_raw(run);
 	/* Only now: a run with a terminal that was started in the background has to stop there, like any other program. */
 	(void)signal(SIGTTOU, SIG_IGN);
@@ -109,7 +57,7 @@ static int run_once(void)
 	/* Three stream buffers: zeroing them, as hardening would, costs more than the rest of the set-up. */
 	struct run run __attribute__((uninitialized));
 
-	initialise(&run);
+	run_initialise(&run, CONTROL_FD);
 	if (prepare(&run) == 0)
 		(void)launch_start(&run);
 	if (run.init_pid > 0)

@@ -169,6 +169,11 @@ void run_end(struct run *run, uint32_t evidence);
 void run_out_of_memory(struct run *run);
 bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t events);
 
+/* start.c */
+void run_initialise(struct run *run, int control);
+/* What it waits with: signals, epoll, a timer. */
+int run_events(struct run *run);
+
 /* launch.c: everything until the program runs. */
 int launch_start(struct run *run);
 /* One message each; true when there may be another. */
