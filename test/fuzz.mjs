@@ -1,7 +1,7 @@
 // Runs each libFuzzer target for its share of the time. Usage: node test/fuzz.mjs [--seconds N] [--keep] [TARGET...]
-// Seeds: native/fuzz/corpus/TARGET and, for the plan decoder, the golden plans of the tests. --keep merges what was found into the corpus.
+// Seeds: native/fuzz/corpus/TARGET and, for what decodes plans, the golden plans of the tests. --keep merges what was found into the corpus.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -29,15 +29,33 @@ if (targets.length === 0) {
   process.exit(1);
 }
 
+const golden = join(root, "test/fixtures/plans");
+const part = (name, kind) => readFileSync(join(golden, `${name}.${kind}.bin`));
+
+/** Folders of seeds that are made of the golden plans, so that none is of an older table. */
+const goldenSeeds = {
+  plan_fuzz: () => [golden],
+  // A plan, and a second exec part for it.
+  handover_fuzz: (scratch) => {
+    const dir = join(scratch, "golden");
+    mkdirSync(dir);
+    for (const name of ["minimal", "typical", "full"]) {
+      const [sandbox, exec] = [part(name, "sandbox"), part(name, "exec")];
+      writeFileSync(join(dir, name), Buffer.concat([sandbox, exec, exec]));
+      writeFileSync(join(dir, `${name}-other`), Buffer.concat([sandbox, exec, part("minimal", "exec")]));
+    }
+    return [dir];
+  },
+};
+
 let failed = 0;
 for (const target of targets) {
   const program = join(root, "native/build/fuzz", target);
   const corpus = join(root, "native/fuzz/corpus", target);
-  const golden = join(root, "test/fixtures/plans");
   const scratch = mkdtempSync(join(tmpdir(), "belljar-fuzz-"));
   const found = join(scratch, "found");
   mkdirSync(found);
-  const seeds = [corpus, ...(target.includes("plan") ? [golden] : [])].filter((dir) => existsSync(dir));
+  const seeds = [corpus, ...(goldenSeeds[target]?.(scratch) ?? [])].filter((dir) => existsSync(dir));
   const share = Math.max(1, Math.floor(seconds / targets.length));
   console.log(`fuzz: ${target}: ${share} s`);
   const options = [

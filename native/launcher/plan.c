@@ -366,5 +366,7 @@ int plan_read_second(int fd, struct plan *plan)
 		r = -EBADMSG;
 	if (r == 0)
 		*plan = second;
+	else
+		(void)munmap(at, PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY);
 	return r;
 }
