@@ -135,9 +135,12 @@ const needs = {
     { what: "runuser", there: command("runuser"), apt: "util-linux", dnf: "util-linux", apk: "runuser", pacman: "util-linux" },
     { what: "Go", there: file("/usr/bin/go"), apt: "golang-go", dnf: "golang", apk: "go", pacman: "go" },
   ],
-  // Elsewhere than on Debian there are no packages of some, and the benchmarks leave out the group that needs them.
+  // Elsewhere than on Debian there are no packages of some, and the benchmarks leave out the group or the row that needs them.
   bench: [
     { what: "bubblewrap", there: command("bwrap"), apt: "bubblewrap", dnf: "bubblewrap", apk: "bubblewrap", pacman: "bubblewrap" },
+    { what: "crun", there: onlyOnDebian("crun"), apt: "crun", dnf: "crun", apk: "crun", pacman: "crun" },
+    { what: "runc", there: onlyOnDebian("runc"), apt: "runc", dnf: "runc", apk: "runc", pacman: "runc" },
+    { what: "podman", there: onlyOnDebian("podman"), apt: "podman", dnf: "podman", apk: "podman", pacman: "podman" },
     { what: "skopeo", there: command("skopeo"), apt: "skopeo", dnf: "skopeo", apk: "skopeo", pacman: "skopeo" },
     { what: "umoci", there: onlyOnDebian("umoci"), apt: "umoci", dnf: null, apk: null, pacman: null },
     { what: "mmdebstrap", there: onlyOnDebian("mmdebstrap"), apt: "mmdebstrap", dnf: null, apk: null, pacman: null },

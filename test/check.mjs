@@ -67,7 +67,7 @@ const steps = [
       "-Wextra",
       "-Werror",
       "-D_GNU_SOURCE",
-      "-Inative/launcher/gen",
+      "-Inative/launcher",
       "-Inative/launcher/gen",
       "-c",
       "-o",

@@ -21,7 +21,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { driveGroup, loadTypeScript, longGroup, memoryOne, must } from "./measure.mjs";
+import { driveGroup, loadTypeScript, longGroup, memoryOne } from "./measure.mjs";
+import { must } from "./native.mjs";
 
 const programs = ["mmdebstrap", "umoci", "skopeo", "docker-registry", "fuse-overlayfs"];
 const counts = [10, 60];
@@ -208,7 +209,7 @@ function pullGroups({ folder, where, belljar, store, rounds }, registry, count) 
   ];
 }
 
-function startGroup({ drive, belljar, store, rounds }, count) {
+function startGroup({ dir, belljar, store, rounds }, count) {
   const base = ["/usr/bin/env", ...Object.entries(store.env).map(([name, value]) => `${name}=${value}`), ...belljar, "run"];
   const on = (driver) => [...base, "-i", `debian-${count}:1`, "--overlay-driver", driver, "--", "/bin/true"];
   const cases = [
@@ -216,7 +217,7 @@ function startGroup({ drive, belljar, store, rounds }, count) {
     { name: "on the image, kernel overlay", argv: on("kernel") },
     { name: "on the image, fuse-overlayfs", argv: on("fuse-overlayfs") },
   ];
-  return driveGroup(drive, { title: `belljar run … -- /bin/true, image of ${count} layers unpacked, no cgroup`, cases, rounds });
+  return driveGroup({ dir }, { title: `belljar run … -- /bin/true, image of ${count} layers unpacked, no cgroup`, cases, rounds });
 }
 
 async function memoryGroup({ folder, belljar, store }, registry, images) {
@@ -233,7 +234,7 @@ async function memoryGroup({ folder, belljar, store }, registry, images) {
   }
 }
 
-export async function* imageGroups({ dir, drive, rounds, belljar, withoutCgroup }) {
+export async function* imageGroups({ dir, rounds, belljar, withoutCgroup }) {
   const missing = programs.filter((name) => !["/usr/bin", "/usr/local/bin"].some((place) => existsSync(join(place, name))));
   if (missing.length > 0) {
     console.error(`the images are not measured: not installed: ${missing.join(", ")}`);
@@ -243,7 +244,7 @@ export async function* imageGroups({ dir, drive, rounds, belljar, withoutCgroup 
   const { folder, where } = workFolder(dir);
   chmodSync(folder, 0o755);
   const store = storeIn(folder, withoutCgroup);
-  const context = { folder, where, drive, belljar, store, rounds: Math.max(3, Math.floor(rounds / 40)) };
+  const context = { dir, folder, where, belljar, store, rounds: Math.max(3, Math.floor(rounds / 40)) };
   const registry = await startRegistry(folder);
   for (const count of counts) {
     const image = await debianImage(debian, folder, count);

@@ -3,7 +3,8 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { longGroup, root } from "./measure.mjs";
+import { longGroup } from "./measure.mjs";
+import { root } from "./native.mjs";
 
 const program = ["/bin/true"];
 const spares = 50;

@@ -1,8 +1,9 @@
 // How steady a judge's figures are, and how late a CPU limit ends a run: through the library, as a judge would.
-import { chmodSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { must, root, summarise } from "./measure.mjs";
+import { summarise } from "./measure.mjs";
+import { program as compiled, root } from "./native.mjs";
 
 /** About 100 ms on a processor of 2023. */
 const workRounds = "20000";
@@ -85,9 +86,7 @@ async function excessGroup(api, program, { rounds, withoutCgroup }) {
 
 export async function* limitsGroups({ dir, rounds: asked, withoutCgroup }) {
   const api = await import(pathToFileURL(join(root, "dist/api.mjs")).href);
-  const program = join(dir, "work");
-  must(["cc", "-O2", "-static", "-pthread", "-o", program, "test/bench/work.c"]);
-  chmodSync(program, 0o755);
+  const program = compiled(dir, "work");
   const rounds = Math.max(5, Math.floor(asked / 4));
   yield* await noiseGroups(api, program, rounds);
   yield await excessGroup(api, program, { rounds, withoutCgroup });

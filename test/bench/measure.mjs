@@ -1,25 +1,12 @@
 // How a group of cases is measured and told. The cases of a group take turns, round after round, so that whatever the machine does meanwhile
 // hits all alike; the first round warms up and is not counted; what counts are medians and their ratios to the first case.
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { build } from "esbuild";
 import { addonPath } from "../../build.mjs";
-
-export const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-
-/** Runs a command to its end; its stdout. Throws when it fails. */
-export function must(argv, more = {}) {
-  const { status, stdout, stderr, error } = spawnSync(argv[0], argv.slice(1), {
-    cwd: root,
-    encoding: "utf8",
-    maxBuffer: 64 << 20,
-    ...more,
-  });
-  if (status !== 0) throw new Error(`${argv.slice(0, 3).join(" ")}: ${error?.message ?? stderr?.trim()}`);
-  return stdout;
-}
+import { must, program, root } from "./native.mjs";
 
 /** A TypeScript module, bundled as the command is: the path of the bundle. */
 export async function bundleTypeScript(dir, path) {
@@ -40,7 +27,7 @@ export async function bundleTypeScript(dir, path) {
 
 export const loadTypeScript = async (dir, path) => import(pathToFileURL(await bundleTypeScript(dir, path)).href);
 
-function median(numbers) {
+export function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
@@ -48,29 +35,50 @@ function median(numbers) {
 
 const quantile = (numbers, q) => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(q * numbers.length))];
 
-/** What was measured of each case, in the group's unit, and what it is to the first case; `more` is the median of what it takes beyond the first in the same round. */
-export function summarise({ title, unit = "ms", rounds, cases }, samples) {
-  const base = median(samples[0]);
-  const results = cases.map(({ name, note = null }, i) => ({
-    ...{ name, note, median: median(samples[i]), p10: quantile(samples[i], 0.1), p90: quantile(samples[i], 0.9) },
-    ratio: median(samples[i]) / base,
-    more: median(samples[i].map((figure, round) => figure - samples[0][round])),
-  }));
-  return { title, unit, rounds, results };
+const counted = (figures) => figures.filter((figure) => figure !== null);
+
+/**
+ * What was measured of each case, in the group's unit, and what it is to the first case; `more` is the median of what it takes beyond the
+ * first in the same round. A case with `missing` was not measured, and says why. Aims: { of, to, atMost | atLeast }, ratios of medians.
+ */
+export function summarise({ title, unit = "ms", rounds, cases, aims = [], ...more }, samples) {
+  const base = median(counted(samples[0]));
+  const results = cases.map(({ name, note = null, missing = null }, i) => {
+    const figures = counted(samples[i] ?? []);
+    if (figures.length === 0) return { name, note, missing: missing ?? "not measured" };
+    const beyond = figures.length === samples[0].length ? median(figures.map((figure, round) => figure - samples[0][round])) : null;
+    const middle = median(figures);
+    return {
+      ...{ name, note, rounds: figures.length, median: middle, ratio: middle / base, more: beyond },
+      ...{ p10: quantile(figures, 0.1), p90: quantile(figures, 0.9), p99: quantile(figures, 0.99) },
+    };
+  });
+  return { title, unit, rounds, results, aims: aims.map((aim) => reached(aim, results)), ...more };
 }
 
-/** Short commands, started by test/bench/drive.c. A case: { name, argv, plan?, note? }. */
-export function driveGroup(drive, group) {
-  const argv = group.cases.flatMap(({ argv: command, plan }, i) => [
+function reached(aim, results) {
+  const of = (wanted) => results.find(({ name }) => name === wanted)?.median;
+  const [one, other] = [of(aim.of), of(aim.to)];
+  return { ...aim, ratio: one === undefined || other === undefined ? null : one / other };
+}
+
+/** Short commands, started by test/bench/c/drive.c. A case: { name, way | argv, every?, env?, note? } or { name, missing }. */
+export function driveGroup({ dir }, group) {
+  const there = group.cases.filter(({ missing }) => missing === undefined);
+  const words = there.flatMap(({ way, argv, every = 1, env = {} }, i) => [
     ...(i > 0 ? ["--next"] : []),
-    ...(plan ? ["plan", plan] : ["exec"]),
-    ...command,
+    ...(every > 1 ? ["every", String(every)] : []),
+    ...Object.entries(env).flatMap(([name, value]) => ["with", `${name}=${value}`]),
+    ...(way ?? ["exec", ...argv]),
   ]);
-  const lines = must([drive, String(group.rounds), ...argv], { stdio: ["ignore", "pipe", "pipe"] })
+  const lines = must([program(dir, "drive"), String(group.rounds), ...words], { stdio: ["ignore", "pipe", "pipe"] })
     .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line).map((ns) => ns / 1e6));
-  return summarise(group, lines);
+    .split("\n");
+  const measured = lines.map((line) => JSON.parse(line).map((ns) => (ns === null ? null : ns / 1e6)));
+  return summarise(
+    group,
+    group.cases.map((one) => measured[there.indexOf(one)] ?? []),
+  );
 }
 
 /** Long commands, with something to put back before each. A case: { name, argv, env?, before?, note? }; `measureOne` gives a figure, milliseconds unless said otherwise. */
@@ -146,12 +154,4 @@ export async function memoryOne(one) {
     clearInterval(timer);
   }
   return peak / 1024;
-}
-
-export function printGroup({ title, unit, rounds, results }) {
-  console.log(`\n### ${title} (${rounds} rounds)\n`);
-  console.log(`| what | median ${unit} | 10 % .. 90 % | ratio | |\n|---|---|---|---|---|`);
-  const cell = (figure) => figure.toFixed(figure < 100 ? 2 : 0);
-  for (const { name, median: middle, p10, p90, ratio, note } of results)
-    console.log(`| ${name} | ${cell(middle)} | ${cell(p10)} .. ${cell(p90)} | ${ratio.toFixed(2)} | ${note ?? ""} |`);
 }

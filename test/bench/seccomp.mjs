@@ -1,8 +1,9 @@
 // System call filters: what an allowed call costs under them, how long a run waits for them, and what the audit adds to a start.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { makeRootfs } from "./launcher.mjs";
-import { bundleTypeScript, driveGroup, loadTypeScript, longGroup, must, root } from "./measure.mjs";
+import { bundleTypeScript, driveGroup, loadTypeScript, longGroup } from "./measure.mjs";
+import { program as compiled, launcher, must } from "./native.mjs";
+import { makeRootfs } from "./rootfs.mjs";
 
 const calls = {
   getppid: "getppid, which does next to nothing",
@@ -27,7 +28,7 @@ async function* callGroups({ dir, rounds, belljar, withoutCgroup }, { benchFilte
   const folder = join(dir, "calls");
   mkdirSync(folder);
   const program = join(folder, "syscalls");
-  must(["cc", "-O2", "-static", "-D_GNU_SOURCE", "-o", program, "test/bench/syscalls.c"]);
+  copyFileSync(compiled(dir, "syscalls"), program);
   const { audit } = benchFilters("default", { audit: true });
   const own = [write(join(folder, "base"), audit.base), write(join(folder, "profile"), audit.profile)];
   const floor = write(join(folder, "allow"), allowAll());
@@ -71,14 +72,13 @@ async function waitGroup({ dir, rounds }) {
   return longGroup({ title: "The filters of `default`", cases, rounds: Math.max(5, Math.floor(rounds / 10)) }, (one) => printed(one));
 }
 
-function startGroup({ dir, drive, rounds }, { benchPlan }) {
+function startGroup({ dir, rounds }, { benchPlan }) {
   const rootfs = makeRootfs(dir);
-  const launcher = join(root, "native/build/belljar-launch");
   const cases = [false, true].map((audit) => {
     const { bytes } = benchPlan(rootfs, { cgroup: "none", audit });
-    return { name: audit ? "with" : "without", argv: [launcher, "run"], plan: write(join(dir, `audit-${audit}.plan`), bytes) };
+    return { name: audit ? "with" : "without", way: ["plan", write(join(dir, `audit-${audit}.plan`), bytes), launcher, "run"] };
   });
-  const group = driveGroup(drive, { title: "A start by the launcher, without and with `seccomp.audit`", cases, rounds: rounds * 3 });
+  const group = driveGroup({ dir }, { title: "A start by the launcher, without and with `seccomp.audit`", cases, rounds: rounds * 3 });
   const [, withAudit] = group.results;
   withAudit.note = `${withAudit.more.toFixed(2)} ms more, at the median of the rounds`;
   return group;
