@@ -34,6 +34,10 @@ async function dispatch({ word, rest }: CommandLine): Promise<number> {
     const { learnCommand, learnHelpWanted } = await import("./commands/learn.ts");
     if (!learnHelpWanted(rest)) return learnCommand(rest);
   }
+  if (word === "profile" && rest[0] === "compile") {
+    const { compileCommand, compileHelpWanted } = await import("./commands/profile-compile.ts");
+    if (!compileHelpWanted(rest.slice(1))) return compileCommand(rest.slice(1));
+  }
   const { otherCommand } = await import("./commands/cli.ts");
   return otherCommand(word, rest);
 }

@@ -6,27 +6,15 @@ import { printable, quoted } from "../output/terminal.ts";
 import { userProfileNames } from "../run/profiles.ts";
 import { imageCommands, imageWords, pullCommands } from "./image.ts";
 import { learnEpilogue, learnExamples, learnOptions, learnUsage } from "./learn-options.ts";
+import { withOptions } from "./option-help.ts";
 import { profileCommands } from "./profile.ts";
-import { type OptionSpec, runExamples, runOptions } from "./run-options.ts";
+import { runExamples, runOptions } from "./run-options.ts";
 import { version } from "./version.ts";
 
 const widest = 110;
 
 /** Sets the exit status of a command; what each handler ends with. */
 export type Finish = (status: number) => void;
-
-function withOptions(command: Argv, options: readonly OptionSpec[]): Argv {
-  for (const option of options) {
-    if (option.name === "help") continue;
-    // Without a type: help then shows what the value is called, and no type beside it. Values are never read from here.
-    command.option(option.name, {
-      ...(option.short === undefined ? {} : { alias: option.short }),
-      group: option.group,
-      describe: option.value === undefined ? option.describe : `${option.value}: ${option.describe}`,
-    });
-  }
-  return command;
-}
 
 function runHelp(command: Argv): Argv {
   withOptions(command, runOptions);

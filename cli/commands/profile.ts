@@ -1,19 +1,14 @@
 import type { Argv } from "yargs";
 import { BelljarError } from "../../policy/errors.ts";
 import { policyFacts } from "../../policy/profile/index.ts";
-import { dumpPlan } from "../../policy/wire/index.ts";
-import { becomeOrdinary } from "../host/account.ts";
-import { loadConfig } from "../host/config.ts";
-import { warningText } from "../output/human.ts";
 import { factsDocument } from "../output/json.ts";
-import { writeStderr, writeStdout } from "../output/streams.ts";
-import { table } from "../output/table.ts";
+import { writeStdout } from "../output/streams.ts";
 import { printableLines } from "../output/terminal.ts";
-import type { RunInput } from "../run/input.ts";
-import { prepareRun } from "../run/prepare.ts";
 import { loadProfile } from "../run/profiles.ts";
 import type { Finish } from "./cli.ts";
-import { check, list, overridesFrom, resolveFrom } from "./profile-check.ts";
+import { compileExamples, compileOptions, compileUsage } from "./compile-options.ts";
+import { withOptions } from "./option-help.ts";
+import { check, list, resolveFrom } from "./profile-check.ts";
 import { diff } from "./profile-diff.ts";
 import { explain } from "./profile-explain.ts";
 
@@ -24,58 +19,13 @@ async function show(reference: string, resolved: boolean, set: readonly string[]
   return 0;
 }
 
-/** The plan of a run that is not started: what would be set up on this very host, for this very command. */
-async function compile(
-  reference: string,
-  command: readonly string[],
-  options: { readonly dump: boolean; readonly set: readonly string[]; readonly json: boolean },
-): Promise<number> {
-  const input: RunInput = {
-    profile: reference,
-    overrides: overridesFrom(options.set),
-    command: command.length === 0 ? ["true"] : command,
-    script: null,
-    hostScripts: true,
-    workdir: null,
-    env: [],
-    user: null,
-    entrypoint: null,
-    pull: "never",
-    terminal: false,
-    volumes: [],
-    filesIn: [],
-    sampleMs: 0,
-    filesOut: [],
-    outMaxBytes: null,
-    stdin: "pump",
-    capture: false,
-  };
-  const config = loadConfig();
-  becomeOrdinary({ configured: config.runAs });
-  const prepared = await prepareRun(input, { config, environment: process.env, runId: "compiled" });
-  await prepared.release(); // nothing is started
-  if (options.dump) {
-    const { disassemble } = await import("../../policy/seccomp/disassemble.ts");
-    await writeStdout(factsDocument(dumpPlan(prepared.plan, { disassemble })));
-    return 0;
-  }
-  const { sandboxBytes, execBytes, profileDigest, filterDigest, enforcement, warnings } = prepared;
-  const facts = { profileDigest, filterDigest, sandboxBytes: sandboxBytes.length, execBytes: execBytes.length, enforcement, warnings };
-  if (options.json) await writeStdout(factsDocument(facts));
-  else {
-    for (const warning of warnings) writeStderr(warningText(warning));
-    const rows: [string, string][] = [
-      ["profile", profileDigest],
-      ["filter", filterDigest],
-      ["plan", `${sandboxBytes.length} bytes of sandbox, ${execBytes.length} bytes of exec`],
-      ...Object.entries(enforcement).map(([limit, mechanism]): [string, string] => [limit, String(mechanism)]),
-    ];
-    await writeStdout(table(rows));
-  }
-  return 0;
-}
-
 const words = (value: unknown): readonly string[] => (Array.isArray(value) ? value.map(String) : []);
+
+function compileHelp(command: Argv): Argv {
+  withOptions(command, compileOptions);
+  for (const [line, what] of compileExamples) command.example(line, what);
+  return command.usage(compileUsage);
+}
 
 /** `belljar profile …`, for yargs. */
 export function profileCommands(parser: Argv, finish: Finish): Argv {
@@ -141,26 +91,12 @@ export function profileCommands(parser: Argv, finish: Finish): Argv {
       async (argv) =>
         finish(await diff(String(argv["profile"]), String(argv["other"]), { json: argv["json"] === true, all: argv["all"] === true })),
     )
-    .command(
-      "compile <profile> [command..]",
-      "compile the plan of a run on this host, without running it",
-      (y) =>
-        shows(json(set(profile(y))), "belljar profile compile judge --dump -- python3 a.py")
-          .positional("command", { type: "string", array: true, describe: "program and arguments [true]" })
-          .option("dump", { type: "boolean", default: false, describe: "print the whole plan as JSON, filters disassembled" }),
-      async (argv) =>
-        finish(
-          await compile(String(argv["profile"]), [...words(argv["command"]), ...words(argv["--"])], {
-            dump: argv["dump"] === true,
-            set: words(argv["set"]),
-            json: argv["json"] === true,
-          }),
-        ),
-    )
+    .command("compile <profile> [command..]", "compile a plan on this host: to look at, or to run without Node", compileHelp)
     .demandCommand(1, "no sub-command given: ls, show, check, explain, diff or compile")
     .example("belljar profile explain judge", "what judge means, field by field")
     .example("belljar profile explain strict --syscall openat", "what happens to one system call")
     .example("belljar profile diff default strict", "what one allows and the other does not")
     .example("belljar profile check ./mine.json", "check a file")
-    .example("belljar profile compile judge --dump", "the plan and its filters");
+    .example("belljar profile compile judge --dump", "the plan and its filters")
+    .example("belljar profile compile judge -o judge.plan", "for belljar-launch judge.plan -- COMMAND");
 }

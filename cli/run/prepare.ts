@@ -1,5 +1,6 @@
 import { compilePlan, scopeUnit } from "../../policy/compile/index.ts";
 import type { HostFacts, LaunchPlan } from "../../policy/compile/types.ts";
+import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
@@ -38,6 +39,10 @@ export interface PreparedRun {
   /** Of each stream, when streams are captured. */
   readonly captureBytes: number;
   readonly warnings: readonly string[];
+  /** What the plan was made for. */
+  readonly host: HostFacts;
+  /** What an image puts before a command. */
+  readonly entrypoint: readonly string[];
   /** Of the image: its name in the store and the digest of its manifest. */
   readonly image: string | null;
   /** Lets go of what the run needed to stay as it was. */
@@ -46,6 +51,8 @@ export interface PreparedRun {
 
 export interface PrepareContext extends RootContext {
   readonly runId?: string;
+  /** For runs at other times, from other environments: nothing of this moment goes into the plan, nor what only a run can have made for itself. */
+  readonly ahead?: boolean;
 }
 
 /** A sandbox for any number of runs: what they have in common has been done. */
@@ -78,6 +85,26 @@ function checkMounts(policy: ResolvedPolicy): void {
   for (const mount of policy.mounts) if (mount.kind === "bind" && !mount.optional) checkVolumeSource(mount);
 }
 
+/** What a run at another time will find of this host: not the scope that it would have to ask for. */
+function factsAhead(facts: HostFacts): HostFacts {
+  if (!hasScope(facts)) return facts;
+  return { ...facts, cgroup: { kind: "none", reason: "a compiled plan cannot ask the user's manager of systemd for a scope" } };
+}
+
+const noScope =
+  "limits are planned without a cgroup: a run of a compiled plan cannot ask the user's manager of systemd for one; 'belljar run' does";
+
+function refuseFolder({ scratch }: ResolvedPolicy): void {
+  if (scratch.storage === "disk")
+    throw new BelljarError(
+      "not-supported",
+      'compiling the plan: scratch.storage "disk": each run needs a folder of its own, which only belljar itself makes',
+      {
+        hint: "--set scratch.storage=memory",
+      },
+    );
+}
+
 const hasScope = ({ cgroup }: HostFacts): boolean => cgroup.kind === "cgroup2" && cgroup.scope === true;
 
 function scopeOf({ sandbox }: LaunchPlan, facts: HostFacts): Scope | null {
@@ -90,13 +117,15 @@ async function planOn(
   root: Root,
   { policy: asked, provenance, files, warnings: said, digest }: KnownProfile,
   wish: Wish,
+  ahead = false,
 ): Promise<PreparedRun> {
   const { layered } = root;
   const { input } = wish;
   const filters = await root.filtersFor(asked);
   const image = layered?.facts.image ?? null;
   const { policy, request } = await withImage(wish, { policy: asked, provenance, image });
-  const host = root.factsFor(asked);
+  const found = root.factsFor(asked);
+  const host = ahead ? factsAhead(found) : found;
   const scratch = await root.takeScratch();
   const release = async (): Promise<void> => scratch?.remove();
   try {
@@ -114,6 +143,8 @@ async function planOn(
       hostScripts: input.hostScripts && (wish.isHostScript || request.command[0] === asTyped[0]),
       plan,
       scope: scopeOf(plan, facts),
+      host,
+      entrypoint: image === null ? [] : (input.entrypoint ?? image.config.entrypoint),
       image: image?.name ?? null,
       scriptPath: request.script?.hostPath ?? null,
       profileFiles: files,
@@ -124,7 +155,13 @@ async function planOn(
       audit: filters.audit === null ? null : { ...filters.audit, arch: host.arch },
       enforcement,
       captureBytes: policy.limits.output ?? maxCaptureBytes,
-      warnings: [...said, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
+      warnings: [
+        ...said,
+        ...(host === found ? [] : [noScope]),
+        ...filters.warnings,
+        ...(layered?.warnings ?? []),
+        ...warnings.map((warning) => warning.message),
+      ],
       release,
     };
   } catch (error) {
@@ -183,11 +220,13 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   const resolved = await resolveOnce({ reference: input.profile, overrides: [...input.overrides, ...volumeOverrides(input.volumes)] });
   const { profile, keep } = resolved;
   const policy = withCaptureLimit(profile.policy, input.capture);
-  const wish = wishOf(input, { policy, environment: context.environment, runId: context.runId });
+  const { ahead = false } = context;
+  const wish = wishOf(input, { policy, environment: ahead ? {} : context.environment, runId: context.runId, ahead });
   checkMounts(policy);
+  if (ahead) refuseFolder(policy);
   const root = await openRoot({ profile: { ...profile, policy }, keep }, input, context);
   try {
-    const run = await planOn(root, { ...profile, policy }, wish);
+    const run = await planOn(root, { ...profile, policy }, wish, ahead);
     return { ...run, release: () => run.release().finally(root.release) };
   } catch (error) {
     await root.release();

@@ -5,10 +5,10 @@ import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { factsDocument } from "../output/json.ts";
 import { checkDestination, fileError } from "./files.ts";
 
-/** A place for a text, fixed before the run: whatever the program does to paths meanwhile, it is still that place. */
+/** A place for a text, or bytes, fixed before the run: whatever the program does to paths meanwhile, it is still that place. */
 export interface TextFile {
   /** Throws BelljarError `file-unwritable`. */
-  readonly write: (text: string) => void;
+  readonly write: (content: string | Uint8Array) => void;
   readonly close: () => void;
 }
 
@@ -20,8 +20,8 @@ export interface ReportFile {
 
 const retryMs = 5;
 
-function writeAll(descriptor: number, text: string): void {
-  for (let rest = Buffer.from(text, "utf8"); rest.length > 0; ) {
+function writeAll(descriptor: number, content: string | Uint8Array): void {
+  for (let rest = Buffer.from(content as Uint8Array); rest.length > 0; ) {
     try {
       rest = rest.subarray(writeSync(descriptor, rest));
     } catch (error) {
@@ -51,9 +51,9 @@ function statusOf(path: string, doing: string): Stats | null {
 /** A pipe or a device is written as it is. As in a shell, a fifo waits for its reader. */
 function specialFile(path: string, descriptor: number, { doing, ours }: { readonly doing: string; readonly ours: boolean }): TextFile {
   return {
-    write: (text) => {
+    write: (content) => {
       try {
-        writeAll(descriptor, text);
+        writeAll(descriptor, content);
       } catch (error) {
         throw fileError("file-unwritable", doing, path, error);
       }
@@ -65,17 +65,17 @@ function specialFile(path: string, descriptor: number, { doing, ours }: { readon
 }
 
 /** Whole or not at all: temporary name, fsync, rename, both names beneath the folder that was opened before the run. */
-function regularFile(path: string, absolute: string, doing: string): TextFile {
+function regularFile(path: string, absolute: string, { doing, mode }: { readonly doing: string; readonly mode: number }): TextFile {
   const folder = openSync(dirname(absolute), constants.O_RDONLY | constants.O_DIRECTORY);
   const beneath = (name: string) => `/proc/self/fd/${folder}/${name}`;
-  const write = (text: string) => {
+  const write = (content: string | Uint8Array) => {
     const part = beneath(`.belljar-part.${randomBytes(6).toString("hex")}`);
     let made = false;
     try {
-      const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666);
+      const descriptor = openSync(part, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, mode);
       made = true;
       try {
-        writeAll(descriptor, text);
+        writeAll(descriptor, content);
         fsyncSync(descriptor);
       } finally {
         closeSync(descriptor);
@@ -90,7 +90,7 @@ function regularFile(path: string, absolute: string, doing: string): TextFile {
 }
 
 /** Opens the place for a text before the run; `doing` is for messages. Throws BelljarError `file-unwritable`. */
-export function openTextFile(path: string, doing: string): TextFile {
+export function openTextFile(path: string, doing: string, mode = 0o666): TextFile {
   const named = namedDescriptor(path);
   const status = named === null ? statusOf(path, doing) : null;
   try {
@@ -101,7 +101,7 @@ export function openTextFile(path: string, doing: string): TextFile {
     if (status !== null && !status.isFile() && !status.isDirectory()) {
       return specialFile(path, openSync(path, constants.O_WRONLY | constants.O_NOCTTY), { doing, ours: true });
     }
-    return regularFile(path, checkDestination(path, doing), doing);
+    return regularFile(path, checkDestination(path, doing), { doing, mode });
   } catch (error) {
     throw (error as { readonly code?: string }).code === "file-unwritable" ? error : fileError("file-unwritable", doing, path, error);
   }

@@ -12,7 +12,7 @@ import { parseUser } from "./user.ts";
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Where `--out-max` and the disk limit say nothing. */
-const defaultOutMaxBytes = 256 * 1024 * 1024;
+export const defaultOutMaxBytes = 256 * 1024 * 1024;
 
 /** Variables of the caller that the profile lets through. */
 function inheritedEnv(names: readonly string[], environment: Environment): Readonly<Record<string, string>> {
@@ -37,10 +37,14 @@ export interface WishContext {
   readonly environment: Environment;
   /** Names the run's cgroup; one of its own unless given, as a plan that is only shown needs. */
   readonly runId?: string | undefined;
+  /** The command may still be unknown: then `true` holds its place. */
+  readonly ahead?: boolean;
 }
 
 /** Checks a program and the caller's files for it, before anything starts. Throws BelljarError. */
-export function wishOf(input: Wish["input"], { policy, environment, runId }: WishContext): Wish {
+export function wishOf(asked: Wish["input"], { policy, environment, runId, ahead = false }: WishContext): Wish {
+  const unknown = ahead && policy.rootfs.kind !== "image" && asked.command.length === 0;
+  const input = unknown ? { ...asked, command: ["true"] } : asked;
   const filesIn = checkFilesIn(input.filesIn, policy.limits);
   const isImage = policy.rootfs.kind === "image";
   if (!isImage && input.script === null && (input.command.length === 0 || input.command[0] === ""))

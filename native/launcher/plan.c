@@ -177,9 +177,16 @@ static bool check_record(struct walk *walk, const uint8_t *at, uint16_t id)
 	return true;
 }
 
+static uint16_t root_of(uint32_t kind)
+{
+	return kind == PLAN_KIND_SANDBOX ? WIRE_RECORD_SANDBOX_PLAN
+	       : kind == PLAN_KIND_EXEC	 ? WIRE_RECORD_EXEC_PLAN
+					 : WIRE_RECORD_REPORT_PLAN;
+}
+
 int plan_check(const void *bytes, size_t length, uint32_t kind)
 {
-	uint16_t id = kind == PLAN_KIND_SANDBOX ? WIRE_RECORD_SANDBOX_PLAN : WIRE_RECORD_EXEC_PLAN;
+	uint16_t id = root_of(kind);
 	const struct wire_header *header = bytes;
 	struct walk walk = { .base = bytes, .size = (uint32_t)length };
 

@@ -68,7 +68,8 @@ export function applyLimits({ policy, facts, initCounts }: AppliedInput): Applie
   return { limits: { ...limits, ...changed } as ResolvedLimits, warnings };
 }
 
-function usable(name: CallerLimit, hard: number | null, initCounts: boolean): number | null {
+/** The most of a limit that a caller with this hard limit can be given; null: no bound. */
+export function usable(name: CallerLimit, hard: number | null, initCounts: boolean): number | null {
   if (hard === null) return null;
   if (name === "cpuTime") return Math.max(1, Math.floor(hard - soonerMs(hard)));
   return name === "processes" ? Math.max(1, hard - (initCounts ? 1 : 0)) : hard;

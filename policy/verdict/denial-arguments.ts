@@ -1,7 +1,7 @@
 /** Names for the numbers that system calls take. Only registers: what a pointer leads to may change before anybody looks. */
 import type { SeccompArgSpec } from "../profile/types.ts";
 
-interface Argument {
+export interface Argument {
   readonly name: string;
   readonly kind: "value" | "flags" | "plain";
   readonly words?: Readonly<Record<string, bigint>>;
@@ -127,6 +127,9 @@ const known: Readonly<Record<string, Readonly<Record<number, Argument>>>> = {
   unshare: { 0: flagsArgument },
 };
 
+/** What is known of an argument; undefined: it has a number and no name. */
+export const argumentOf = (syscall: string, index: number): Argument | undefined => known[syscall]?.[index];
+
 function number(value: bigint): string {
   return value < 4096n ? String(value) : `0x${value.toString(16)}`;
 }
@@ -140,7 +143,7 @@ function flagWords(value: bigint, words: Readonly<Record<string, bigint>>): stri
 
 /** The argument's name, and its value in words where there are any. */
 export function argumentWords(syscall: string, index: number, value: bigint): readonly [name: string, words: string] {
-  const argument = known[syscall]?.[index];
+  const argument = argumentOf(syscall, index);
   if (argument === undefined) return [`arg${index}`, number(value)];
   const words = argument.words ?? {};
   if (argument.kind === "flags") return [argument.name, flagWords(value, words)];

@@ -109,7 +109,7 @@ export function cancelWords(cancelSignal: number): string {
   return cancelSignal > 0 ? `cancelled by ${signalName(cancelSignal)}` : "cancelled by the caller";
 }
 
-function ending({ exitCode, signal }: RunRecord): string {
+export function ending({ exitCode, signal }: RunRecord): string {
   return signal > 0 ? `killed by ${signalWords(signal)}` : `exited with code ${exitCode}`;
 }
 
@@ -124,7 +124,7 @@ function floodedStream(run: RunFacts): string {
 }
 
 /** The limits that a scratch folder on disk went over; the last sample may be of a moment before. */
-function overfilledWords(run: RunFacts): string {
+export function overfilledWords(run: RunFacts): string {
   const { disk, inodes } = appliedLimits(run);
   const { diskBytes, diskInodes } = run.record;
   const over = (used: bigint, limit: unknown): boolean => limit !== undefined && used !== notMeasured && Number(used) > Number(limit);
@@ -136,7 +136,7 @@ function overfilledWords(run: RunFacts): string {
 }
 
 /** Which of the two was used up, where the figures tell; else what the limits are. */
-function scratchWords(run: RunFacts): string {
+export function scratchWords(run: RunFacts): string {
   const limits = appliedLimits(run);
   const { diskBytes, diskInodes } = run.record;
   const kinds = [

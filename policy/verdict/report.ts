@@ -195,16 +195,19 @@ function signalOf(verdict: Verdict, { signal, cancelSignal }: RunRecord): string
   return verdict === "sandbox-error" && name === "SIGKILL" ? null : name;
 }
 
-function leftoverWords({ leftovers }: RunRecord): string {
+export function leftoverWords({ leftovers }: Pick<RunRecord, "leftovers">): string {
   if (leftovers === 0) return "";
   return `; ${leftovers === 1 ? "a cgroup" : `${leftovers} cgroups`} could not be removed ('belljar gc' removes what is left)`;
 }
+
+/** Of a file to copy out that no record tells of. */
+export const notCopied = "not copied: the run ended before";
 
 function outputsOf(records: readonly OutputRecord[], { exec }: LaunchPlan): RunReport["outputs"] {
   return exec.filesOut.map((file, index) => {
     const { source } = file;
     const record = records.find((output) => output.index === index);
-    if (record === undefined) return { path: source, bytes: null, error: "not copied: the run ended before" };
+    if (record === undefined) return { path: source, bytes: null, error: notCopied };
     const error = outputError(record, file);
     return { path: source, bytes: error === null ? count(record.bytes) : null, error };
   });
@@ -230,7 +233,7 @@ const overlayNames = { skeleton: null, overlay: "kernel", fuse: "fuse-overlayfs"
   Record<RootKind, string | null>
 >;
 
-function sandboxOf(
+export function sandboxOf(
   { policy, plan, profileDigest, filterDigest, image = null }: ReportContext,
   record: RunRecord | null,
 ): RunReport["sandbox"] {

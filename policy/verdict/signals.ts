@@ -48,7 +48,7 @@ const meanings: Readonly<Record<string, string>> = {
 
 /** As glibc counts, user programs' real-time signals start here; 32 and 33 are its own. */
 const realtimeMin = 34;
-const signalMax = 64;
+export const signalMax = 64;
 
 /** "SIGKILL" for 9, "SIGRTMIN+1" for 35, "SIG32" for 32. */
 export function signalName(number: number): string {

@@ -52,6 +52,7 @@ export interface Explained {
   readonly hint: string | null;
 }
 
+/** As it stands between quotes in a message. */
 const shown = (text: string): string => `'${text.replaceAll("\r", "\\r").replaceAll("\n", "\\n")}'`;
 
 /** Why the program could not be started. */
@@ -104,11 +105,14 @@ function startReason({ startFailure, errorErrno }: RunRecord, text: string): { r
   }
 }
 
-const outOfMemory: Explained = {
+export const outOfMemory: Explained = {
   message:
     "the kernel killed the program for want of memory outside its limit, which it had not reached: of the host, or of a cgroup above the run's",
   hint: "give the host, or that cgroup, more memory; or run fewer programs at once",
 };
+
+export const stepMessage = (step: string, stage: string, rest: string): string => `step ${step} (${stage}) failed${rest}`;
+export const initDiedMessage = (rest: string): string => `the sandbox's first process died unasked${rest} (step initDied)`;
 
 /** Which step of ours failed, on what, and why. */
 export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained {
@@ -118,14 +122,14 @@ export function stepFailureWords(record: RunRecord, plan: LaunchPlan): Explained
   const about = errorText === "" || subject.includes(errorText) ? "" : `: ${shown(errorText)}`;
   const reason = errorErrno === 0 ? "" : `: ${errnoWords(errorErrno)}`;
   if (errorStep === "supervise" && errorText === "memory") return outOfMemory;
-  if (errorStep === "initDied") return { message: `the sandbox's first process died unasked${about}${reason} (step initDied)`, hint: null };
+  if (errorStep === "initDied") return { message: initDiedMessage(`${about}${reason}`), hint: null };
   return {
-    message: `step ${errorStep} (${errorStage}) failed${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`,
+    message: stepMessage(errorStep, errorStage, `${subject === "" ? ` (${doc})` : `: ${subject}`}${about}${reason}`),
     hint: errorStep === "filesystem" ? mountHint(plan.sandbox, record) : null,
   };
 }
 
-function stepSubject({ errorStep, errorIndex, errorText }: RunRecord, { sandbox, exec }: LaunchPlan): string {
+export function stepSubject({ errorStep, errorIndex, errorText }: RunRecord, { sandbox, exec }: LaunchPlan): string {
   switch (errorStep) {
     case "filesystem":
       return entryWords(sandbox.filesystem[errorIndex]);
@@ -146,7 +150,7 @@ function stepSubject({ errorStep, errorIndex, errorText }: RunRecord, { sandbox,
   }
 }
 
-function entryWords(entry: FsEntry | undefined): string {
+export function entryWords(entry: FsEntry | undefined): string {
   if (entry === undefined) return "";
   switch (entry.kind) {
     case "bind":
@@ -164,16 +168,20 @@ function entryWords(entry: FsEntry | undefined): string {
   }
 }
 
+export const mountHints = {
+  noMountPoint: "no mount point can be made in a folder of the host: choose a target such as /mnt/x, or one that exists",
+  sourceMissing: "the source must exist on the host and be reachable for this user",
+  imageInTheWay: "the image has something else there or above: a file, a folder, or a link that leads nowhere or to itself",
+} as const;
+
 /** The launcher makes mount points only in its own skeleton and in the throw-away top of an image, never in a tree of the host's: EROFS says just that. */
 function mountHint({ filesystem, rootKind }: LaunchPlan["sandbox"], { errorIndex, errorErrno, errorText }: RunRecord): string | null {
   const errno = errnoName(Math.abs(errorErrno));
   const entry = filesystem[errorIndex];
   if (entry === undefined) return null;
-  if (errno === "EROFS") return `no mount point can be made in a folder of the host: choose a target such as /mnt/x, or one that exists`;
-  if (errno === "ENOENT" && entry.kind === "bind" && errorText === entry.source)
-    return "the source must exist on the host and be reachable for this user";
-  if (rootKind !== "skeleton" && ["ENOTDIR", "EISDIR", "EEXIST", "ELOOP"].includes(errno ?? ""))
-    return "the image has something else there or above: a file, a folder, or a link that leads nowhere or to itself";
+  if (errno === "EROFS") return mountHints.noMountPoint;
+  if (errno === "ENOENT" && entry.kind === "bind" && errorText === entry.source) return mountHints.sourceMissing;
+  if (rootKind !== "skeleton" && ["ENOTDIR", "EISDIR", "EEXIST", "ELOOP"].includes(errno ?? "")) return mountHints.imageInTheWay;
   return null;
 }
 

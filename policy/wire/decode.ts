@@ -12,6 +12,7 @@ import {
   type ExecPlan,
   enums,
   type OutputRecord,
+  type ReportPlan,
   type RunRecord,
   type SampleRecord,
   type SandboxPlan,
@@ -20,7 +21,12 @@ import {
   wireVersion,
 } from "./wire.gen.ts";
 
-export type DecodedPart = { readonly kind: "sandbox"; readonly plan: SandboxPlan } | { readonly kind: "exec"; readonly plan: ExecPlan };
+export type DecodedPart =
+  | { readonly kind: "sandbox"; readonly plan: SandboxPlan }
+  | { readonly kind: "exec"; readonly plan: ExecPlan }
+  | { readonly kind: "report"; readonly plan: ReportPlan };
+
+const roots = { sandbox: "SandboxPlan", exec: "ExecPlan", report: "ReportPlan" } as const;
 
 /** One part of a plan. Throws BelljarError `internal` for anything but the one canonical encoding of a valid plan. */
 export function decodePart(bytes: Uint8Array): DecodedPart {
@@ -32,14 +38,15 @@ export function decodePart(bytes: Uint8Array): DecodedPart {
   must(view.getUint32(20, true) === headerBytes, "header", "wrong root offset");
   must(view.getBigUint64(24, true) === 0n, "header", "reserved bytes in use");
   const kind = enums.PlanKind[view.getUint32(8, true)];
-  if (kind !== "sandbox" && kind !== "exec") throw bad("header", "unknown kind");
-  const root = kind === "sandbox" ? "SandboxPlan" : "ExecPlan";
+  if (kind === undefined || kind === "none") throw bad("header", "unknown kind");
+  const root = roots[kind];
   const reader: Reader = { bytes, view, cursor: headerBytes };
   const at = take(reader, { off: headerBytes, length: recordOf(root).size, path: kind });
   const plan = readRecord(reader, { at, name: root, path: kind });
   align(reader, kind);
   must(reader.cursor === bytes.length, kind, "bytes after the end");
   if (kind === "sandbox") return { kind, plan: plan as unknown as SandboxPlan };
+  if (kind === "report") return { kind, plan: plan as unknown as ReportPlan };
   must((plan["argv"] as readonly string[]).length > 0, "exec.argv", "must not be empty");
   return { kind, plan: plan as unknown as ExecPlan };
 }

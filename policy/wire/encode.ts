@@ -1,5 +1,5 @@
 /**
- * Encodes the two parts of a plan. One generic walk over the generated layout writes every record; where each byte goes
+ * Encodes the parts of a plan. One generic walk over the generated layout writes every record; where each byte goes
  * is fixed, so that a plan has exactly one encoding and the launcher can refuse every other. Format: docs/plan-format.md.
  */
 import { BelljarError } from "../errors.ts";
@@ -9,6 +9,7 @@ import {
   enums,
   flags,
   type PlanKind,
+  type ReportPlan,
   type SandboxPlan,
   type WireField,
   wireMagic,
@@ -37,6 +38,11 @@ export function encodeSandbox(plan: SandboxPlan): Uint8Array {
 /** The exec part as bytes. Throws BelljarError `internal`, or `usage` where the whole is larger than a plan may be. */
 export function encodeExec(plan: ExecPlan): Uint8Array {
   return encodePart("exec", "ExecPlan", plan as unknown as Values);
+}
+
+/** The report part as bytes. Throws BelljarError `internal`, or `usage` where the whole is larger than a part may be. */
+export function encodeReport(plan: ReportPlan): Uint8Array {
+  return encodePart("report", "ReportPlan", plan as unknown as Values);
 }
 
 function encodePart(kind: PlanKind, root: string, values: Values): Uint8Array {

@@ -3,13 +3,13 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "55fa5c17f61da280";
+export const wireTable = "30854f1c39abea00";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 /** Of the payload of one frame of a stream. */
 export const wireMaxFrameBytes = 65536;
 
-export type PlanKind = "none" | "sandbox" | "exec";
+export type PlanKind = "none" | "sandbox" | "exec" | "report";
 export type IdMode = "single" | "subordinate";
 export type FsKind = "directory" | "symlink" | "file" | "bind" | "scratch" | "tmpfs" | "proc" | "devpts" | "sysfs" | "mask" | "readOnly";
 export type NetworkMode = "private" | "host";
@@ -27,6 +27,10 @@ export type RootKind = "skeleton" | "overlay" | "fuse" | "copy";
 export type AuditAction = "errno" | "kill" | "pass";
 export type AuditState = "off" | "exact" | "inexact" | "taken" | "unsupported";
 export type Caller = "program" | "thread" | "child";
+export type LimitUnit = "duration" | "size" | "whole" | "fraction" | "list";
+export type LimitTarget = "wallMs" | "cpuMs" | "memoryBytes" | "processes" | "outputBytes" | "rlimit" | "cgroupWrite";
+export type ArgumentKind = "plain" | "value" | "flags";
+export type Sentence = "exited" | "killedBy" | "memoryLimit" | "cpuTimeLimit" | "wallTimeLimit" | "outputLimit" | "diskKill" | "diskLimit" | "overDisk" | "overInodes" | "overEither" | "spaceFull" | "filesFull" | "scratchLimits" | "processLimit" | "callDenied" | "filterDenied" | "cancelledBy" | "cancelled" | "stepFailed" | "landlockRule" | "resourceLimit" | "cgroupGone" | "delivery" | "copyingIn" | "initDied" | "outOfMemory" | "outOfMemoryHint" | "noMountPoint" | "sourceMissing" | "imageInTheWay" | "leftover" | "leftovers" | "notCopied";
 export type FsFlag = "readOnly" | "noExec" | "deviceNodes" | "recursive" | "optional" | "sourceIsFile" | "subsetPid" | "ownedByProgram";
 export type Namespace = "user" | "mount" | "pid" | "ipc" | "uts" | "cgroup" | "network";
 export type StepName = "none" | "readPlan" | "checkPlan" | "openStdio" | "openFiles" | "makeCgroup" | "clone" | "mapIds" | "dieWithParent" | "mapSelf" | "forbidUserNamespaces" | "hideInit" | "privateMounts" | "scratch" | "companions" | "filesystem" | "sealScratch" | "pivot" | "hostname" | "loopback" | "ready" | "filesIn" | "receiveExec" | "spawnTask" | "guardInit" | "session" | "terminal" | "stdio" | "boundingSet" | "groups" | "ids" | "capabilities" | "workdir" | "noNewPrivs" | "landlock" | "cpuClock" | "affinity" | "auditThread" | "rlimits" | "signals" | "descriptors" | "seccomp" | "gate" | "attachCgroup" | "exec" | "supervise" | "deliver" | "filesOut" | "cleanUp" | "companionStart" | "initDied";
@@ -35,7 +39,8 @@ export const enums = {
   "PlanKind": [
     "none",
     "sandbox",
-    "exec"
+    "exec",
+    "report"
   ],
   "IdMode": [
     "single",
@@ -172,6 +177,63 @@ export const enums = {
     "program",
     "thread",
     "child"
+  ],
+  "LimitUnit": [
+    "duration",
+    "size",
+    "whole",
+    "fraction",
+    "list"
+  ],
+  "LimitTarget": [
+    "wallMs",
+    "cpuMs",
+    "memoryBytes",
+    "processes",
+    "outputBytes",
+    "rlimit",
+    "cgroupWrite"
+  ],
+  "ArgumentKind": [
+    "plain",
+    "value",
+    "flags"
+  ],
+  "Sentence": [
+    "exited",
+    "killedBy",
+    "memoryLimit",
+    "cpuTimeLimit",
+    "wallTimeLimit",
+    "outputLimit",
+    "diskKill",
+    "diskLimit",
+    "overDisk",
+    "overInodes",
+    "overEither",
+    "spaceFull",
+    "filesFull",
+    "scratchLimits",
+    "processLimit",
+    "callDenied",
+    "filterDenied",
+    "cancelledBy",
+    "cancelled",
+    "stepFailed",
+    "landlockRule",
+    "resourceLimit",
+    "cgroupGone",
+    "delivery",
+    "copyingIn",
+    "initDied",
+    "outOfMemory",
+    "outOfMemoryHint",
+    "noMountPoint",
+    "sourceMissing",
+    "imageInTheWay",
+    "leftover",
+    "leftovers",
+    "notCopied"
   ]
 } as const;
 
@@ -650,6 +712,132 @@ export interface ExecPlan {
   readonly requiredMask: number;
   readonly filesIn: readonly FileIn[];
   readonly filesOut: readonly FileOut[];
+}
+
+export interface ReportWord {
+  readonly number: number;
+  readonly text: string;
+}
+
+export interface ReportField {
+  readonly name: string;
+  /** its value, as JSON */
+  readonly json: string;
+}
+
+export interface ReportSignal {
+  readonly name: string;
+  /** the name, and what it usually means */
+  readonly words: string;
+}
+
+export interface ReportExplained {
+  readonly message: string;
+  /** empty = none */
+  readonly hint: string;
+}
+
+export interface ReportLimit {
+  readonly unit: LimitUnit;
+  readonly isSet: boolean;
+  /** what holds it where a run sets it */
+  readonly mechanism: Mechanism;
+  /** as applied, in base units; fraction and list: unused */
+  readonly value: bigint;
+  /** fraction and list: the value */
+  readonly text: string;
+  /** of what a run may set */
+  readonly min: bigint;
+  /** 0 = a run may not set it */
+  readonly max: bigint;
+  /** what a run sets is rounded down to a multiple of this, but not to 0 */
+  readonly multiple: bigint;
+}
+
+export interface LimitEffect {
+  readonly limit: Limit;
+  /** what of the exec part follows this limit */
+  readonly target: LimitTarget;
+  /** into rlimits or cgroupWrites */
+  readonly index: number;
+  /** the value divided by this, rounded up, */
+  readonly divisor: bigint;
+  /** and this added; for an rlimit it is the soft limit */
+  readonly plus: bigint;
+  /** rlimit: and this for the hard limit */
+  readonly hardPlus: bigint;
+}
+
+export interface ReportSlot {
+  /** false: not told of */
+  readonly isDenial: boolean;
+  readonly action: string;
+  readonly rule: string;
+  /** of the base filter, which no profile lifts */
+  readonly isEverywhere: boolean;
+}
+
+export interface ReportValue {
+  readonly value: bigint;
+  readonly name: string;
+}
+
+export interface ReportArgument {
+  readonly syscall: number;
+  readonly index: number;
+  readonly name: string;
+  readonly kind: ArgumentKind;
+  readonly values: readonly ReportValue[];
+}
+
+export interface ReportPlan {
+  /** wire table of the build that made it */
+  readonly table: string;
+  /** as uname(2) has it */
+  readonly machine: string;
+  /** release */
+  readonly kernel: string;
+  /** for whom it was made */
+  readonly uid: number;
+  readonly gid: number;
+  /** argv of the exec part may be run as it is; else it only holds a place */
+  readonly hasCommand: boolean;
+  /** goes before a command that a run names */
+  readonly entrypoint: readonly string[];
+  /** names of variables that are taken from the caller */
+  readonly inheritEnv: readonly string[];
+  /** largest file to copy out, where a run says nothing */
+  readonly outMaxBytes: bigint;
+  /** largest output limit where streams are captured */
+  readonly captureBytes: bigint;
+  /** the peak of processes is exact, and told */
+  readonly processesPeak: boolean;
+  /** where samples come from */
+  readonly memoryBy: Mechanism;
+  readonly processesBy: Mechanism;
+  readonly warnings: readonly string[];
+  /** of the report's sandbox, up to writableVolumes */
+  readonly sandbox: readonly ReportField[];
+  readonly writableVolumes: readonly string[];
+  /** by Limit */
+  readonly limits: readonly ReportLimit[];
+  readonly effects: readonly LimitEffect[];
+  /** by Sentence; {names} stand for what is known later */
+  readonly sentences: readonly string[];
+  /** by StartFailure */
+  readonly startFailures: readonly ReportExplained[];
+  /** by FsKind: what was to be done with an entry */
+  readonly entries: readonly string[];
+  /** by OutputFailure */
+  readonly outputFailures: readonly string[];
+  /** by errno */
+  readonly errors: readonly ReportWord[];
+  /** by number */
+  readonly signals: readonly ReportSignal[];
+  readonly syscalls: readonly ReportWord[];
+  /** by audit slot */
+  readonly slots: readonly ReportSlot[];
+  readonly arguments: readonly ReportArgument[];
 }
 
 export interface RunRecord {
@@ -1499,6 +1687,419 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "name": "filesOut",
     "type": "list:FileOut",
     "offset": 264,
+    "size": 8
+   }
+  ]
+ },
+ "ReportWord": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "number",
+    "type": "u32",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "text",
+    "type": "str",
+    "offset": 4,
+    "size": 8
+   }
+  ]
+ },
+ "ReportField": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "name",
+    "type": "str",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "json",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   }
+  ]
+ },
+ "ReportSignal": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "name",
+    "type": "str",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "words",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   }
+  ]
+ },
+ "ReportExplained": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "message",
+    "type": "str",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "hint",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   }
+  ]
+ },
+ "ReportLimit": {
+  "size": 56,
+  "fields": [
+   {
+    "name": "unit",
+    "type": "enum:LimitUnit",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "isSet",
+    "type": "bool",
+    "offset": 4,
+    "size": 4
+   },
+   {
+    "name": "mechanism",
+    "type": "enum:Mechanism",
+    "offset": 8,
+    "size": 4
+   },
+   {
+    "name": "value",
+    "type": "u64",
+    "offset": 16,
+    "size": 8
+   },
+   {
+    "name": "text",
+    "type": "str",
+    "offset": 24,
+    "size": 8
+   },
+   {
+    "name": "min",
+    "type": "u64",
+    "offset": 32,
+    "size": 8
+   },
+   {
+    "name": "max",
+    "type": "u64",
+    "offset": 40,
+    "size": 8
+   },
+   {
+    "name": "multiple",
+    "type": "u64",
+    "min": 1,
+    "offset": 48,
+    "size": 8
+   }
+  ]
+ },
+ "LimitEffect": {
+  "size": 40,
+  "fields": [
+   {
+    "name": "limit",
+    "type": "enum:Limit",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "target",
+    "type": "enum:LimitTarget",
+    "offset": 4,
+    "size": 4
+   },
+   {
+    "name": "index",
+    "type": "u32",
+    "offset": 8,
+    "size": 4
+   },
+   {
+    "name": "divisor",
+    "type": "u64",
+    "min": 1,
+    "offset": 16,
+    "size": 8
+   },
+   {
+    "name": "plus",
+    "type": "u64",
+    "offset": 24,
+    "size": 8
+   },
+   {
+    "name": "hardPlus",
+    "type": "u64",
+    "offset": 32,
+    "size": 8
+   }
+  ]
+ },
+ "ReportSlot": {
+  "size": 24,
+  "fields": [
+   {
+    "name": "isDenial",
+    "type": "bool",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "action",
+    "type": "str",
+    "offset": 4,
+    "size": 8
+   },
+   {
+    "name": "rule",
+    "type": "str",
+    "offset": 12,
+    "size": 8
+   },
+   {
+    "name": "isEverywhere",
+    "type": "bool",
+    "offset": 20,
+    "size": 4
+   }
+  ]
+ },
+ "ReportValue": {
+  "size": 16,
+  "fields": [
+   {
+    "name": "value",
+    "type": "u64",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "name",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   }
+  ]
+ },
+ "ReportArgument": {
+  "size": 32,
+  "fields": [
+   {
+    "name": "syscall",
+    "type": "u32",
+    "offset": 0,
+    "size": 4
+   },
+   {
+    "name": "index",
+    "type": "u32",
+    "max": 5,
+    "offset": 4,
+    "size": 4
+   },
+   {
+    "name": "name",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   },
+   {
+    "name": "kind",
+    "type": "enum:ArgumentKind",
+    "offset": 16,
+    "size": 4
+   },
+   {
+    "name": "values",
+    "type": "list:ReportValue",
+    "offset": 20,
+    "size": 8
+   }
+  ]
+ },
+ "ReportPlan": {
+  "size": 200,
+  "fields": [
+   {
+    "name": "table",
+    "type": "str",
+    "offset": 0,
+    "size": 8
+   },
+   {
+    "name": "machine",
+    "type": "str",
+    "offset": 8,
+    "size": 8
+   },
+   {
+    "name": "kernel",
+    "type": "str",
+    "offset": 16,
+    "size": 8
+   },
+   {
+    "name": "uid",
+    "type": "u32",
+    "offset": 24,
+    "size": 4
+   },
+   {
+    "name": "gid",
+    "type": "u32",
+    "offset": 28,
+    "size": 4
+   },
+   {
+    "name": "hasCommand",
+    "type": "bool",
+    "offset": 32,
+    "size": 4
+   },
+   {
+    "name": "entrypoint",
+    "type": "list:Text",
+    "offset": 36,
+    "size": 8
+   },
+   {
+    "name": "inheritEnv",
+    "type": "list:Text",
+    "offset": 44,
+    "size": 8
+   },
+   {
+    "name": "outMaxBytes",
+    "type": "u64",
+    "offset": 56,
+    "size": 8
+   },
+   {
+    "name": "captureBytes",
+    "type": "u64",
+    "offset": 64,
+    "size": 8
+   },
+   {
+    "name": "processesPeak",
+    "type": "bool",
+    "offset": 72,
+    "size": 4
+   },
+   {
+    "name": "memoryBy",
+    "type": "enum:Mechanism",
+    "offset": 76,
+    "size": 4
+   },
+   {
+    "name": "processesBy",
+    "type": "enum:Mechanism",
+    "offset": 80,
+    "size": 4
+   },
+   {
+    "name": "warnings",
+    "type": "list:Text",
+    "offset": 84,
+    "size": 8
+   },
+   {
+    "name": "sandbox",
+    "type": "list:ReportField",
+    "offset": 92,
+    "size": 8
+   },
+   {
+    "name": "writableVolumes",
+    "type": "list:Text",
+    "offset": 100,
+    "size": 8
+   },
+   {
+    "name": "limits",
+    "type": "list:ReportLimit",
+    "offset": 108,
+    "size": 8
+   },
+   {
+    "name": "effects",
+    "type": "list:LimitEffect",
+    "offset": 116,
+    "size": 8
+   },
+   {
+    "name": "sentences",
+    "type": "list:Text",
+    "offset": 124,
+    "size": 8
+   },
+   {
+    "name": "startFailures",
+    "type": "list:ReportExplained",
+    "offset": 132,
+    "size": 8
+   },
+   {
+    "name": "entries",
+    "type": "list:Text",
+    "offset": 140,
+    "size": 8
+   },
+   {
+    "name": "outputFailures",
+    "type": "list:Text",
+    "offset": 148,
+    "size": 8
+   },
+   {
+    "name": "errors",
+    "type": "list:ReportWord",
+    "offset": 156,
+    "size": 8
+   },
+   {
+    "name": "signals",
+    "type": "list:ReportSignal",
+    "offset": 164,
+    "size": 8
+   },
+   {
+    "name": "syscalls",
+    "type": "list:ReportWord",
+    "offset": 172,
+    "size": 8
+   },
+   {
+    "name": "slots",
+    "type": "list:ReportSlot",
+    "offset": 180,
+    "size": 8
+   },
+   {
+    "name": "arguments",
+    "type": "list:ReportArgument",
+    "offset": 188,
     "size": 8
    }
   ]

@@ -142,6 +142,86 @@ static const struct wire_field wire_fields_exec_plan[] = {
 	{ 256, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_IN, 0, 0, UINT32_MAX, 0 }, /* files_in */
 	{ 264, WIRE_LIST, WIRE_ANY, WIRE_RECORD_FILE_OUT, 0, 0, UINT32_MAX, 0 }, /* files_out */
 };
+static const struct wire_field wire_fields_report_word[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* number */
+	{ 4, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* text */
+};
+static const struct wire_field wire_fields_report_field[] = {
+	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* name */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* json */
+};
+static const struct wire_field wire_fields_report_signal[] = {
+	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* name */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* words */
+};
+static const struct wire_field wire_fields_report_explained[] = {
+	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* message */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* hint */
+};
+static const struct wire_field wire_fields_report_limit[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 4, 0 }, /* unit */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* is_set */
+	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* mechanism */
+	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* value */
+	{ 24, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* text */
+	{ 32, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* min */
+	{ 40, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* max */
+	{ 48, WIRE_U64, WIRE_ANY, 0, 0, 1, UINT64_MAX, 0 }, /* multiple */
+};
+static const struct wire_field wire_fields_limit_effect[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 14, 0 }, /* limit */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, 6, 0 }, /* target */
+	{ 8, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* index */
+	{ 16, WIRE_U64, WIRE_ANY, 0, 0, 1, UINT64_MAX, 0 }, /* divisor */
+	{ 24, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* plus */
+	{ 32, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* hard_plus */
+};
+static const struct wire_field wire_fields_report_slot[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* is_denial */
+	{ 4, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* action */
+	{ 12, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* rule */
+	{ 20, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* is_everywhere */
+};
+static const struct wire_field wire_fields_report_value[] = {
+	{ 0, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* value */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* name */
+};
+static const struct wire_field wire_fields_report_argument[] = {
+	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
+	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, 5, 0 }, /* index */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* name */
+	{ 16, WIRE_U32, WIRE_ANY, 0, 0, 0, 2, 0 }, /* kind */
+	{ 20, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_VALUE, 0, 0, UINT32_MAX, 0 }, /* values */
+};
+static const struct wire_field wire_fields_report_plan[] = {
+	{ 0, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* table */
+	{ 8, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* machine */
+	{ 16, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* kernel */
+	{ 24, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* uid */
+	{ 28, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* gid */
+	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* has_command */
+	{ 36, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* entrypoint */
+	{ 44, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* inherit_env */
+	{ 56, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* out_max_bytes */
+	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* capture_bytes */
+	{ 72, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* processes_peak */
+	{ 76, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* memory_by */
+	{ 80, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* processes_by */
+	{ 84, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* warnings */
+	{ 92, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_FIELD, 0, 0, UINT32_MAX, 0 }, /* sandbox */
+	{ 100, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* writable_volumes */
+	{ 108, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_LIMIT, 0, 0, UINT32_MAX, 0 }, /* limits */
+	{ 116, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LIMIT_EFFECT, 0, 0, UINT32_MAX, 0 }, /* effects */
+	{ 124, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* sentences */
+	{ 132, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_EXPLAINED, 0, 0, UINT32_MAX, 0 }, /* start_failures */
+	{ 140, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* entries */
+	{ 148, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* output_failures */
+	{ 156, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* errors */
+	{ 164, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SIGNAL, 0, 0, UINT32_MAX, 0 }, /* signals */
+	{ 172, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* syscalls */
+	{ 180, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SLOT, 0, 0, UINT32_MAX, 0 }, /* slots */
+	{ 188, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_ARGUMENT, 0, 0, UINT32_MAX, 0 }, /* arguments */
+};
 static const struct wire_field wire_fields_denial_record[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
 	{ 4, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* slot */
@@ -182,6 +262,16 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_audit_slot, 2, 8 },
 	{ wire_fields_audit_argument, 3, 16 },
 	{ wire_fields_exec_plan, 32, 272 },
+	{ wire_fields_report_word, 2, 16 },
+	{ wire_fields_report_field, 2, 16 },
+	{ wire_fields_report_signal, 2, 16 },
+	{ wire_fields_report_explained, 2, 16 },
+	{ wire_fields_report_limit, 8, 56 },
+	{ wire_fields_limit_effect, 6, 40 },
+	{ wire_fields_report_slot, 4, 24 },
+	{ wire_fields_report_value, 2, 16 },
+	{ wire_fields_report_argument, 5, 32 },
+	{ wire_fields_report_plan, 27, 200 },
 	{ wire_fields_denial_record, 12, 88 },
 	{ wire_fields_sample_record, 6, 40 },
 };

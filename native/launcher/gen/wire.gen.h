@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "55fa5c17f61da280"
+#define WIRE_TABLE "30854f1c39abea00"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 #define WIRE_MAX_FRAME_BYTES 65536u
@@ -20,7 +20,8 @@ enum plan_kind {
 	PLAN_KIND_NONE = 0,
 	PLAN_KIND_SANDBOX = 1,
 	PLAN_KIND_EXEC = 2,
-	PLAN_KIND_COUNT = 3,
+	PLAN_KIND_REPORT = 3,
+	PLAN_KIND_COUNT = 4,
 };
 
 enum id_mode {
@@ -191,6 +192,71 @@ enum caller {
 	CALLER_THREAD = 1,
 	CALLER_CHILD = 2,
 	CALLER_COUNT = 3,
+};
+
+enum limit_unit {
+	LIMIT_UNIT_DURATION = 0,
+	LIMIT_UNIT_SIZE = 1,
+	LIMIT_UNIT_WHOLE = 2,
+	LIMIT_UNIT_FRACTION = 3,
+	LIMIT_UNIT_LIST = 4,
+	LIMIT_UNIT_COUNT = 5,
+};
+
+enum limit_target {
+	LIMIT_TARGET_WALL_MS = 0,
+	LIMIT_TARGET_CPU_MS = 1,
+	LIMIT_TARGET_MEMORY_BYTES = 2,
+	LIMIT_TARGET_PROCESSES = 3,
+	LIMIT_TARGET_OUTPUT_BYTES = 4,
+	LIMIT_TARGET_RLIMIT = 5,
+	LIMIT_TARGET_CGROUP_WRITE = 6,
+	LIMIT_TARGET_COUNT = 7,
+};
+
+enum argument_kind {
+	ARGUMENT_KIND_PLAIN = 0,
+	ARGUMENT_KIND_VALUE = 1,
+	ARGUMENT_KIND_FLAGS = 2,
+	ARGUMENT_KIND_COUNT = 3,
+};
+
+enum sentence {
+	SENTENCE_EXITED = 0,
+	SENTENCE_KILLED_BY = 1,
+	SENTENCE_MEMORY_LIMIT = 2,
+	SENTENCE_CPU_TIME_LIMIT = 3,
+	SENTENCE_WALL_TIME_LIMIT = 4,
+	SENTENCE_OUTPUT_LIMIT = 5,
+	SENTENCE_DISK_KILL = 6,
+	SENTENCE_DISK_LIMIT = 7,
+	SENTENCE_OVER_DISK = 8,
+	SENTENCE_OVER_INODES = 9,
+	SENTENCE_OVER_EITHER = 10,
+	SENTENCE_SPACE_FULL = 11,
+	SENTENCE_FILES_FULL = 12,
+	SENTENCE_SCRATCH_LIMITS = 13,
+	SENTENCE_PROCESS_LIMIT = 14,
+	SENTENCE_CALL_DENIED = 15,
+	SENTENCE_FILTER_DENIED = 16,
+	SENTENCE_CANCELLED_BY = 17,
+	SENTENCE_CANCELLED = 18,
+	SENTENCE_STEP_FAILED = 19,
+	SENTENCE_LANDLOCK_RULE = 20,
+	SENTENCE_RESOURCE_LIMIT = 21,
+	SENTENCE_CGROUP_GONE = 22,
+	SENTENCE_DELIVERY = 23,
+	SENTENCE_COPYING_IN = 24,
+	SENTENCE_INIT_DIED = 25,
+	SENTENCE_OUT_OF_MEMORY = 26,
+	SENTENCE_OUT_OF_MEMORY_HINT = 27,
+	SENTENCE_NO_MOUNT_POINT = 28,
+	SENTENCE_SOURCE_MISSING = 29,
+	SENTENCE_IMAGE_IN_THE_WAY = 30,
+	SENTENCE_LEFTOVER = 31,
+	SENTENCE_LEFTOVERS = 32,
+	SENTENCE_NOT_COPIED = 33,
+	SENTENCE_COUNT = 34,
 };
 
 #define FS_FLAG_READ_ONLY 1u
@@ -446,6 +512,112 @@ struct wire_exec_plan {
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct wire_exec_plan) == 272, "layout of ExecPlan");
 
+struct wire_report_word {
+	uint32_t number;
+	struct wire_str text;
+	uint32_t pad0;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_word) == 16, "layout of ReportWord");
+
+struct wire_report_field {
+	struct wire_str name;
+	struct wire_str json; /* its value, as JSON */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_field) == 16, "layout of ReportField");
+
+struct wire_report_signal {
+	struct wire_str name;
+	struct wire_str words; /* the name, and what it usually means */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_signal) == 16, "layout of ReportSignal");
+
+struct wire_report_explained {
+	struct wire_str message;
+	struct wire_str hint; /* empty = none */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_explained) == 16, "layout of ReportExplained");
+
+struct wire_report_limit {
+	uint32_t unit;
+	uint32_t is_set;
+	uint32_t mechanism; /* what holds it where a run sets it */
+	uint32_t pad0;
+	uint64_t value; /* as applied, in base units; fraction and list: unused */
+	struct wire_str text; /* fraction and list: the value */
+	uint64_t min; /* of what a run may set */
+	uint64_t max; /* 0 = a run may not set it */
+	uint64_t multiple; /* what a run sets is rounded down to a multiple of this, but not to 0 */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_limit) == 56, "layout of ReportLimit");
+
+struct wire_limit_effect {
+	uint32_t limit;
+	uint32_t target; /* what of the exec part follows this limit */
+	uint32_t index; /* into rlimits or cgroupWrites */
+	uint32_t pad0;
+	uint64_t divisor; /* the value divided by this, rounded up, */
+	uint64_t plus; /* and this added; for an rlimit it is the soft limit */
+	uint64_t hard_plus; /* rlimit: and this for the hard limit */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_limit_effect) == 40, "layout of LimitEffect");
+
+struct wire_report_slot {
+	uint32_t is_denial; /* false: not told of */
+	struct wire_str action;
+	struct wire_str rule;
+	uint32_t is_everywhere; /* of the base filter, which no profile lifts */
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_slot) == 24, "layout of ReportSlot");
+
+struct wire_report_value {
+	uint64_t value;
+	struct wire_str name;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_value) == 16, "layout of ReportValue");
+
+struct wire_report_argument {
+	uint32_t syscall;
+	uint32_t index;
+	struct wire_str name;
+	uint32_t kind;
+	struct wire_list values;
+	uint32_t pad0;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_argument) == 32, "layout of ReportArgument");
+
+struct wire_report_plan {
+	struct wire_str table; /* wire table of the build that made it */
+	struct wire_str machine; /* as uname(2) has it */
+	struct wire_str kernel; /* release */
+	uint32_t uid; /* for whom it was made */
+	uint32_t gid;
+	uint32_t has_command; /* argv of the exec part may be run as it is; else it only holds a place */
+	struct wire_list entrypoint; /* goes before a command that a run names */
+	struct wire_list inherit_env; /* names of variables that are taken from the caller */
+	uint32_t pad0;
+	uint64_t out_max_bytes; /* largest file to copy out, where a run says nothing */
+	uint64_t capture_bytes; /* largest output limit where streams are captured */
+	uint32_t processes_peak; /* the peak of processes is exact, and told */
+	uint32_t memory_by; /* where samples come from */
+	uint32_t processes_by;
+	struct wire_list warnings;
+	struct wire_list sandbox; /* of the report's sandbox, up to writableVolumes */
+	struct wire_list writable_volumes;
+	struct wire_list limits; /* by Limit */
+	struct wire_list effects;
+	struct wire_list sentences; /* by Sentence; {names} stand for what is known later */
+	struct wire_list start_failures; /* by StartFailure */
+	struct wire_list entries; /* by FsKind: what was to be done with an entry */
+	struct wire_list output_failures; /* by OutputFailure */
+	struct wire_list errors; /* by errno */
+	struct wire_list signals; /* by number */
+	struct wire_list syscalls;
+	struct wire_list slots; /* by audit slot */
+	struct wire_list arguments;
+	uint32_t pad1;
+} __attribute__((aligned(8)));
+_Static_assert(sizeof(struct wire_report_plan) == 200, "layout of ReportPlan");
+
 struct wire_run_record {
 	uint64_t magic;
 	uint32_t version;
@@ -549,9 +721,19 @@ enum wire_record_id {
 	WIRE_RECORD_AUDIT_SLOT = 12,
 	WIRE_RECORD_AUDIT_ARGUMENT = 13,
 	WIRE_RECORD_EXEC_PLAN = 14,
-	WIRE_RECORD_DENIAL_RECORD = 15,
-	WIRE_RECORD_SAMPLE_RECORD = 16,
-	WIRE_RECORD_COUNT = 17,
+	WIRE_RECORD_REPORT_WORD = 15,
+	WIRE_RECORD_REPORT_FIELD = 16,
+	WIRE_RECORD_REPORT_SIGNAL = 17,
+	WIRE_RECORD_REPORT_EXPLAINED = 18,
+	WIRE_RECORD_REPORT_LIMIT = 19,
+	WIRE_RECORD_LIMIT_EFFECT = 20,
+	WIRE_RECORD_REPORT_SLOT = 21,
+	WIRE_RECORD_REPORT_VALUE = 22,
+	WIRE_RECORD_REPORT_ARGUMENT = 23,
+	WIRE_RECORD_REPORT_PLAN = 24,
+	WIRE_RECORD_DENIAL_RECORD = 25,
+	WIRE_RECORD_SAMPLE_RECORD = 26,
+	WIRE_RECORD_COUNT = 27,
 };
 
 #endif

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BelljarError } from "../../../policy/errors.ts";
-import { decodePart, encodeExec, encodeSandbox } from "../../../policy/wire/index.ts";
+import { decodePart, encodeExec, encodeReport, encodeSandbox } from "../../../policy/wire/index.ts";
 import type { ExecPlan, SandboxPlan } from "../../../policy/wire/wire.gen.ts";
 import { wireMagic, wireMaxPlanBytes, wireRecords } from "../../../policy/wire/wire.gen.ts";
 import { execPlans, sandboxPlans } from "./arbitrary.ts";
@@ -70,7 +70,7 @@ describe("the decoder refuses what the encoder does not write", () => {
   const parts = { sandbox: encodeSandbox(fullSandbox), exec: encodeExec(fullExec) };
   const encodeAgain = (bytes: Uint8Array): Uint8Array => {
     const part = decodePart(bytes);
-    return part.kind === "sandbox" ? encodeSandbox(part.plan) : encodeExec(part.plan);
+    return part.kind === "sandbox" ? encodeSandbox(part.plan) : part.kind === "exec" ? encodeExec(part.plan) : encodeReport(part.plan);
   };
   test("a changed byte is refused or is another plan in its one encoding", () => {
     let refused = 0;
