@@ -38,7 +38,9 @@ const mechanisms = () => {
 
 const leftovers = () =>
   names.flatMap((name) =>
-    readdirSync(parentOf(name), { withFileTypes: true }).filter((item) => item.isDirectory() && item.name.includes("-test-")),
+    readdirSync(parentOf(name), { withFileTypes: true }).filter(
+      (item) => item.isDirectory() && item.name.startsWith(`belljar-run-${process.pid}-`),
+    ),
   );
 
 describe("cgroup v1", () => {
