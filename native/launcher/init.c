@@ -14,10 +14,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/statfs.h>
-#include <sys/wait.h>
 
 #include "message.h"
 #include "sys.h"
@@ -290,36 +287,6 @@ static int guard_init(struct init *init, int *ret_signals)
 	return r < 0 ? init_fail(init, STEP_GUARD_INIT, 2, r, "") : 0;
 }
 
-static void report_exit(struct init *init, int status)
-{
-	struct init_message message = { .kind = INIT_EXITED, .status = status };
-
-	message.init_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	(void)message_send(init->channel, &message, sizeof(message), NULL, 0);
-}
-
-/* Reaps until the launcher ends us. Orphans of the program become our children and are reaped like it. */
-static _Noreturn void reap(struct init *init, int signals, pid_t program)
-{
-	struct pollfd fds[2] = { { .fd = init->channel, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
-	struct signalfd_siginfo drained[4];
-
-	while (true) {
-		pid_t pid;
-		int status;
-
-		while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0)
-			/* A program that asks to be traced (PTRACE_TRACEME) makes us the tracer, to whom every stop is told. */
-			if (pid == program && !WIFSTOPPED(status))
-				report_exit(init, status);
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			_exit(1);
-		if (fds[0].revents & (POLLHUP | POLLERR))
-			_exit(1);
-		ignore_result(read(signals, drained, sizeof(drained)));
-	}
-}
-
 static int build(struct init *init)
 {
 	struct namespaces namespaces = { .count = 0 };
@@ -381,5 +348,5 @@ void init_main(struct plan *plan, int channel)
 		_exit(1);
 	}
 	(void)say(&init, INIT_GUARDED, NULL, 0);
-	reap(&init, signals, program);
+	init_reap(&init, signals, program);
 }

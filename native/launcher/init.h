@@ -37,6 +37,9 @@ int fs_make_scratch(struct init *init);
 int fs_build(struct init *init);
 int fs_seal(struct init *init);
 
+/* Reaps until the launcher ends us; the end of `program` is told. */
+_Noreturn void init_reap(struct init *init, int signals, pid_t program);
+
 /* Installs init's own filter: reap, talk on the channel, exit. */
 int guard_filter(void);
 

@@ -5,6 +5,8 @@
  *   belljar-launch run               plan and record over descriptor 3 (a Unix stream socket); stdio is the caller's
  *   belljar-launch check             reads both parts of a plan from stdin, checks them, does nothing else
  *   belljar-launch probe             one JSON object: what this host permits
+ *   belljar-launch serve FILE --socket PATH [--size N] [--max M]
+ *                                    keeps sandboxes of a plan ready and runs programs in them (docs/protocol.md)
  *   belljar-launch restore-terminal  sets the terminal on stdin to the settings read from descriptor 3
  *   belljar-launch [try-]lock-shared, [try-]lock-exclusive, sync
  *                                    flock(2) and syncfs(2) on descriptor 3, for the image store
@@ -15,6 +17,7 @@
 #include "lock.h"
 #include "probe.h"
 #include "run.h"
+#include "serve.h"
 #include "sys.h"
 #include "util.h"
 
@@ -26,13 +29,13 @@ static void say(const char *text)
 }
 
 /* A caller may have closed its streams; their numbers must not go to descriptors of ours. */
-static int own_descriptors(void)
+static int own_descriptors(unsigned int first)
 {
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
 			return -EBADF;
 	/* Whatever else the caller leaked to us must not reach the sandbox. */
-	return sys_close_range(CONTROL_FD + 1, ~0u, 0);
+	return sys_close_range(first, ~0u, 0);
 }
 
 static int prepare(struct run *run)
@@ -103,6 +106,8 @@ int main(int argc, char **argv)
 		return probe_main();
 	if (argc == 3 && strcmp(argv[1], "probe-overlay") == 0)
 		return probe_overlay(argv[2]);
+	if (argc >= 2 && strcmp(argv[1], "serve") == 0)
+		return own_descriptors(CONTROL_FD) < 0 ? EXIT_USAGE : serve_main(argc, argv);
 	if (lock_knows(mode))
 		return lock_main(mode);
 	if (strcmp(mode, "version") == 0) {
@@ -111,11 +116,12 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (strcmp(mode, "run") != 0 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		say("belljar-launch: run|check|probe|probe-overlay FOLDER|restore-terminal|version; run wants a socket "
+		say("belljar-launch: run|serve|check|probe|probe-overlay FOLDER|restore-terminal|version; run wants a "
+		    "socket "
 		    "as descriptor 3\n");
 		return EXIT_USAGE;
 	}
-	if (own_descriptors() < 0) {
+	if (own_descriptors(CONTROL_FD + 1) < 0) {
 		say("belljar-launch: cannot set up descriptors\n");
 		return EXIT_USAGE;
 	}

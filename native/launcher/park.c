@@ -50,6 +50,8 @@ void unpark(struct run *run)
 	r = plan_read_second(run->control, &run->plan);
 	run->parked = false;
 	if (r < 0) {
+		if (r == -EAGAIN)
+			r = -ETIMEDOUT; /* a server's client has so much time */
 		(void)run_fail(run, STAGE_PARENT, r == -EBADMSG ? STEP_CHECK_PLAN : STEP_READ_PLAN, 1, r, "plan");
 		return;
 	}

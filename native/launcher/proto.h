@@ -38,7 +38,9 @@ struct init_message {
 	int32_t status;		/* wait status of the program */
 	uint64_t scratch_bytes; /* in use before the program ran */
 	uint64_t scratch_inodes;
-	uint64_t init_cpu_ns; /* CPU time of init itself, not to be charged to the program */
+	uint64_t init_cpu_ns;		      /* CPU time of init itself, not to be charged to the program */
+	uint64_t user_ns, system_ns, max_rss; /* INIT_EXITED: of all that was reaped */
+	uint32_t is_alone;		      /* INIT_EXITED: init is the only process that is left */
 	struct failure failure;
 };
 

@@ -4,105 +4,20 @@
  * the rights of the user behind it. So each stream is a pipe of ours (or a pty), and this file moves the bytes: with
  * splice where output allows it, else through a fixed buffer. Output is counted and cut here, to the byte.
  *
- * Nothing here may wait. O_NONBLOCK belongs to the open file description, which the caller shares with its other
- * children, so it is never set on a descriptor of the caller's: a pipe or terminal is reopened through /proc for a
- * description of our own, a socket is written with MSG_DONTWAIT, and a regular file never waits.
+ * Nothing here may wait. The ends are opened in streams.c.
  */
 #include <linux/limits.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <termios.h>
 
 #include "run.h"
 #include "sys.h"
 #include "util.h"
 
-/* Finds a non-blocking description of what the caller gave us as `fd`; the shared one where that cannot be had. */
-static void adopt(struct watch *watch, int fd, int access, bool *ret_socket)
-{
-	struct stat status;
-	char path[32];
-	struct text text = text_in(path, sizeof(path));
-	bool waits;
-
-	*ret_socket = false;
-	watch->fd = fd;
-	if (fstat(fd, &status) < 0)
-		return;
-	*ret_socket = S_ISSOCK(status.st_mode);
-	waits = S_ISFIFO(status.st_mode) || *ret_socket || (S_ISCHR(status.st_mode) && isatty(fd));
-	watch->always_ready = !waits;
-	watch->shared = waits;
-	watch->has_peer = S_ISFIFO(status.st_mode) || *ret_socket;
-	if (!waits || *ret_socket)
-		return;
-	text_add(&text, "/proc/self/fd/");
-	text_add_u64(&text, (uint64_t)fd);
-	int own = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (own < 0)
-		return;
-	watch->fd = own;
-	watch->shared = false;
-}
-
-static int pipe_pair(int *ret_ours, int *ret_programs, bool program_writes)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	*ret_ours = ends[program_writes ? 0 : 1];
-	*ret_programs = ends[program_writes ? 1 : 0];
-	return fcntl(*ret_ours, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
-}
-
-static int open_stream(struct run *run, int stream, uint32_t kind)
-{
-	struct pump *pump = &run->pumps[stream];
-	struct watch *caller = stream == 0 ? &pump->from : &pump->to, *ours = stream == 0 ? &pump->to : &pump->from;
-	bool is_socket = false;
-
-	pump->to_is_caller = stream > 0;
-	pump->limit = stream > 0 ? run->plan.exec->output_bytes : UINT64_MAX;
-	caller->fd = -1;
-	if (kind != STDIO_KIND_NULL)
-		adopt(caller, stream, stream == 0 ? O_RDONLY : O_WRONLY, &is_socket);
-	pump->send = is_socket && stream > 0;
-	/*
-	 * Towards the program bytes are copied: a splice would put pages of the caller's files into a pipe of the program's,
-	 * and kernels have let a pipe's owner write to such pages.
-	 */
-	pump->splice_works = stream > 0 && kind != STDIO_KIND_TERMINAL && !is_socket;
-	if (kind != STDIO_KIND_TERMINAL) {
-		int r = pipe_pair(&ours->fd, &run->program_ends[1 + stream], stream > 0);
-
-		if (r < 0)
-			return run_fail(run, STAGE_PARENT, STEP_OPEN_STDIO, (uint32_t)stream, r, "");
-	}
-	pump->from_open = pump->from.fd >= 0;
-	pump->to_open = pump->to.fd >= 0;
-	if (stream == 0 && kind == STDIO_KIND_NULL)
-		pump_close_to(run, pump); /* end of file at once */
-	return 0;
-}
-
 void pumps_limit(struct run *run)
 {
 	run->pumps[1].limit = run->pumps[2].limit = run->plan.exec->output_bytes;
-}
-
-int pumps_open(struct run *run)
-{
-	const uint32_t kinds[3] = { run->plan.exec->stdin, run->plan.exec->stdout, run->plan.exec->stderr };
-
-	for (int i = 0; i < 3; i++) {
-		int r = open_stream(run, i, kinds[i]);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }
 
 static enum watch_id from_id(const struct run *run, const struct pump *pump)
@@ -130,7 +45,7 @@ static void drop(struct run *run, struct watch *watch, enum watch_id id, bool *o
 	(void)watch_set(run, watch, id, 0);
 	if (watch->has_peer)
 		run_stream_ended(run);
-	if (watch->fd > 2)
+	if (watch->fd > 2 && watch->fd != run->control)
 		(void)close(watch->fd);
 	let_go(watch, (int)(id - WATCH_STDIN_FROM) / 2);
 	watch->fd = -1;
@@ -158,6 +73,15 @@ void pumps_attach_terminal(struct run *run, int master)
 	run->pumps[1].from.fd = master;
 	run->pumps[1].from_open = true;
 	terminal_watch_resize(run);
+}
+
+/* What a limit cut off is not in it. */
+static void frame_up(const struct run *run, struct pump *pump)
+{
+	if (pump->end == 0)
+		return;
+	frame_header(pump->buffer, pump == &run->pumps[1] ? MESSAGE_KIND_STDOUT : MESSAGE_KIND_STDERR, pump->end);
+	pump->end += FRAME_HEADER_BYTES;
 }
 
 static bool would_block(ssize_t n)
@@ -191,7 +115,7 @@ static ssize_t write_to(const struct pump *pump, const void *data, size_t length
  * The reader is gone. For stdout and stderr the program must see that as it would without us, by SIGPIPE or EPIPE; input
  * that nobody wants is nobody's error.
  */
-static void reader_gone(struct run *run, struct pump *pump, int error)
+void pump_reader_gone(struct run *run, struct pump *pump, int error)
 {
 	static const char *const names[] = { "stdin", "stdout", "stderr" };
 	ptrdiff_t stream = pump - run->pumps;
@@ -204,17 +128,23 @@ static void reader_gone(struct run *run, struct pump *pump, int error)
 		pump->count += (uint64_t)left < room ? (uint64_t)left : room;
 	}
 	pump->truncated |= pump->to_is_caller && (left > 0 || pump->start < pump->end);
-	pump->start = pump->end = 0;
-	pump_close_to(run, pump);
+	/* A frame that has been begun must become whole, as long as there is a client at all. */
+	if (!pump->framed || pump->start == 0 || pump->to.fd < 0) {
+		pump->start = pump->end = 0;
+		pump_close_to(run, pump);
+	}
 	pump_close_from(run, pump);
 	/* A reader that went away is the caller's choice. Output that could not be written (a full disk, say) is our failure. */
 	if (pump->to_is_caller && error != EPIPE && error != EIO && error != ECONNRESET)
 		(void)run_fail(run, STAGE_PARENT, STEP_DELIVER, (uint32_t)stream, error, names[stream]);
 }
 
-/* Writes what the buffer holds. True when it is empty. */
-static bool flush(struct run *run, struct pump *pump)
+bool pump_flush(struct run *run, struct pump *pump)
 {
+	if (pump->framed && pump->start < pump->end && client_is_busy(run, pump)) {
+		pump->blocked_on_target = true;
+		return false;
+	}
 	while (pump->start < pump->end && pump->to_open) {
 		ssize_t n = write_to(pump, pump->buffer + pump->start, pump->end - pump->start);
 
@@ -223,7 +153,9 @@ static bool flush(struct run *run, struct pump *pump)
 			return false;
 		}
 		if (n <= 0) {
-			reader_gone(run, pump, n < 0 ? errno : EIO);
+			if (pump->framed)
+				pump->to.fd = -1; /* all of the client is gone */
+			pump_reader_gone(run, pump, n < 0 ? errno : EIO);
 			return true;
 		}
 		pump->start += (uint32_t)n;
@@ -275,7 +207,7 @@ static ssize_t transfer(struct run *run, struct pump *pump, uint64_t room)
 		return -1;
 	}
 	if (!pump->splicing) {
-		n = read(pump->from.fd, pump->buffer, PUMP_BUFFER);
+		n = read(pump->from.fd, pump->buffer + (pump->framed ? FRAME_HEADER_BYTES : 0), PUMP_BUFFER);
 		pump->start = 0;
 		pump->end = n > 0 ? (uint32_t)n : 0;
 		return n;
@@ -299,7 +231,7 @@ static bool move(struct run *run, struct pump *pump)
 	uint64_t room = pump->limit - pump->count;
 
 	pump->blocked_on_target = false;
-	if (!flush(run, pump) || !pump->from_open)
+	if (!pump_flush(run, pump) || !pump->from_open)
 		return false;
 	if (!pump->to_is_caller && !pump->to_open)
 		return false; /* the terminal is not there yet */
@@ -310,7 +242,7 @@ static bool move(struct run *run, struct pump *pump)
 		return false;
 	}
 	if (n < 0 && pump->splicing) {
-		reader_gone(run, pump, errno);
+		pump_reader_gone(run, pump, errno);
 		return false;
 	}
 	if (n <= 0) { /* end of file; EIO: the last of a pty's other side was closed */
@@ -323,18 +255,27 @@ static bool move(struct run *run, struct pump *pump)
 		over_limit(run, pump);
 	}
 	pump->count += (uint64_t)n;
-	return flush(run, pump) && pump->from_open;
+	if (pump->framed)
+		frame_up(run, pump);
+	return pump_flush(run, pump) && pump->from_open;
+}
+
+static bool step(struct run *run, int stream)
+{
+	return stream == 0 && run->client.served ? client_step(run) : move(run, &run->pumps[stream]);
 }
 
 bool pumps_step(struct run *run)
 {
 	bool more = false;
 
+	if (run->client.served && !run->client.connected)
+		return false;
 	for (int i = 0; i < 3; i++) {
 		int turn = 0;
 
 		/* A bound on each turn, so that a flood on one stream cannot keep the clocks from being read. */
-		while (turn < 16 && move(run, &run->pumps[i]))
+		while (turn < 16 && step(run, i))
 			turn++;
 		more |= turn == 16;
 	}
@@ -343,6 +284,8 @@ bool pumps_step(struct run *run)
 
 void pumps_watch(struct run *run)
 {
+	if (run->client.served && !run->client.connected)
+		return;
 	for (int i = 0; i < 3; i++) {
 		struct pump *pump = &run->pumps[i];
 		enum watch_id id = from_id(run, pump);
@@ -355,6 +298,8 @@ void pumps_watch(struct run *run)
 			(void)watch_set(run, &pump->to, (enum watch_id)(id + 1),
 					pump->blocked_on_target ? EPOLLOUT : 0);
 	}
+	if (run->client.served)
+		client_watch(run);
 }
 
 void pumps_stop_input(struct run *run)

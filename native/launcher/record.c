@@ -256,7 +256,9 @@ void record_send(struct run *run)
 		fill(run, &record);
 	else
 		nothing_measured(&record);
-	record.leftovers = cgroups_remove(run);
+	/* A client does not wait for that: its cgroups go behind the record, and the server sees to it. */
+	if (!run->client.served)
+		record.leftovers = cgroups_remove(run);
 	record.cancel_signal = run->cancel_signal;
 	record.error_stage = run->failure.stage;
 	record.error_step = run->failure.step;

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 #include <termios.h>
 
+#include "frames.h"
 #include "gen/verdicts.gen.h"
 #include "gen/wire.gen.h"
 #include "plan.h"
@@ -65,10 +66,24 @@ struct pump {
 	bool splice_works, splicing, blocked_on_target;
 	bool send;		/* `to` is a socket: MSG_DONTWAIT instead of a non-blocking description */
 	bool end_of_input_char; /* terminal: end of the caller's input becomes ^D */
+	bool framed; /* `to` is the control socket, which others use as well: what is in `buffer` is a frame */
 	uint64_t count, limit, delivered;
+	uint64_t ended_ns; /* framed: when the client may hear of its end */
 	bool truncated;
 	uint32_t start, end; /* pending bytes in buffer */
-	uint8_t buffer[PUMP_BUFFER];
+	uint8_t buffer[FRAME_HEADER_BYTES + PUMP_BUFFER];
+};
+
+/* Of a run of a server's: streams are frames on the control socket, which is a link to the server until a client has come. */
+struct client {
+	bool served, connected;
+	bool readable, half_closed; /* there may be something to read; nothing is read any more */
+	uint32_t events;	    /* what epoll knows of the control socket */
+	struct frames frames;
+	uint64_t received, told;	  /* bytes of input; those that the client knows were passed on */
+	uint64_t next_ns;		  /* when it is told that a stream has ended, 0 = not */
+	uint8_t word[FRAME_LONGEST_WORD]; /* on its way out */
+	uint32_t word_start, word_end;
 };
 
 struct cgroup {
@@ -114,6 +129,7 @@ struct run {
 	int clock;			 /* perf task clock, or -1 */
 	int program_ends[4];		 /* gate and stdio of the program, until they are sent */
 	bool guarded, waiting, attached, parked, gate_open, exec_sent, reaped;
+	struct client client;
 	struct pump pumps[3]; /* stdin, stdout, stderr */
 	struct denial denials[MAX_DENIALS];
 	struct wire_sample_record samples[MAX_SAMPLES]; /* see series.c */
@@ -192,6 +208,27 @@ void unpark(struct run *run);
 
 /* supervise.c */
 void supervise(struct run *run);
+/* The program has ended and nothing of its tree is left but init, which may live on for a while. */
+void run_ended_alone(struct run *run);
+
+/* cancel.c: who asks a second time wants the end now. */
+void run_cancel(struct run *run, enum cancel_source source, int signal);
+void run_signal_event(struct run *run);
+void run_control_event(struct run *run);
+void run_caller_gone(struct run *run);
+
+/* client.c: the other end of a server's run. */
+void client_event(struct run *run, uint32_t events);
+/* Takes what the client has sent; true when there may be more. */
+bool client_step(struct run *run);
+void client_watch(struct run *run);
+/* Whether another frame than that of `pump` (NULL: of no pump) has been begun and is not out. */
+bool client_is_busy(const struct run *run, const struct pump *pump);
+/* The rest of a frame that has been begun. Blocking, for a while. */
+int client_finish(struct run *run);
+/* The client may send until it has read the record: see that nothing of its breaks. Blocking, for a while. */
+void client_linger(struct run *run);
+
 #define CLOCK_SLACK_NS (20 * NS_PER_MS) /* other figures come in ticks, and hold a little of what was before exec */
 /* CPU time of the program's tree so far by cgroup or perf clock; NOT_MEASURED where there is none, or it was tampered with. */
 uint64_t run_cpu_ns(const struct run *run);
@@ -207,6 +244,10 @@ void pumps_stop_input(struct run *run);
 /* The reader takes no more: what is left is lost, and the record says so. */
 void pumps_give_up(struct run *run);
 bool pumps_drained(const struct run *run);
+/* Writes what the buffer holds. True when it is empty. */
+bool pump_flush(struct run *run, struct pump *pump);
+/* Whoever read what goes to `to` is gone, or failed. */
+void pump_reader_gone(struct run *run, struct pump *pump, int error);
 void pumps_attach_terminal(struct run *run, int master);
 void pump_close_from(struct run *run, struct pump *pump);
 void pump_close_to(struct run *run, struct pump *pump);

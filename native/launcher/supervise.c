@@ -5,7 +5,6 @@
  */
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 
@@ -13,10 +12,9 @@
 #include "sys.h"
 #include "util.h"
 
-#define SAMPLE_NS	      (5 * NS_PER_MS)  /* memory without a cgroup */
-#define COUNTER_NS	      (50 * NS_PER_MS) /* a cgroup, and the OOM counter of v1; the tree beside a perf clock */
-#define DRAIN_AFTER_CANCEL_NS (1 * NS_PER_S)
-#define DRAIN_AFTER_KILL_NS   (5 * NS_PER_S) /* without any progress */
+#define SAMPLE_NS	    (5 * NS_PER_MS)  /* memory without a cgroup */
+#define COUNTER_NS	    (50 * NS_PER_MS) /* a cgroup, and the OOM counter of v1; the tree beside a perf clock */
+#define DRAIN_AFTER_KILL_NS (5 * NS_PER_S)   /* without any progress */
 #define EVIDENCE_KILLED \
 	(EVIDENCE_OOM_KILL | EVIDENCE_CPU_KILL | EVIDENCE_WALL_KILL | EVIDENCE_OUTPUT_KILL | EVIDENCE_DISK_KILL)
 
@@ -111,6 +109,7 @@ static uint64_t next_deadline(const struct run *run)
 	next = earliest(next, run->stop_deadline_ns);
 	next = earliest(next, run->next_notify_ns);
 	next = earliest(next, run->next_series_ns);
+	next = earliest(next, run->client.next_ns);
 	return earliest(next, run->next_cpu_ns);
 }
 
@@ -192,38 +191,6 @@ static void check_sample(struct run *run, uint64_t now)
 		run_end(run, EVIDENCE_CPU_KILL);
 }
 
-/* The first wish to end is passed on to a program that is to have time for it. */
-static bool stop_program(struct run *run)
-{
-	const struct wire_exec_plan *exec = run->plan.exec;
-
-	if (run->stop_deadline_ns)
-		return true;
-	if (!exec->stop_signal || run->state != RUN_RUNNING)
-		return false;
-	if (run->program_pidfd < 0 || sys_pidfd_send_signal(run->program_pidfd, (int)exec->stop_signal) < 0)
-		return false;
-	/* However it ends now, it was cancelled. */
-	run->evidence |= EVIDENCE_CANCELLED;
-	run->stop_deadline_ns = now_ns() + exec->stop_ms * NS_PER_MS;
-	return true;
-}
-
-/* Who asks a second time wants the end now. One Ctrl-C comes twice: as our signal, and as a word of the command, which got it too. */
-static void cancel(struct run *run, enum cancel_source source, int signal)
-{
-	bool first = source != CANCEL_AT_ONCE && !(run->cancelled_by & source);
-
-	if (!run->cancel_signal)
-		run->cancel_signal = signal;
-	run->cancelled_by |= source;
-	if (first && stop_program(run))
-		return;
-	run_end(run, EVIDENCE_CANCELLED);
-	/* Somebody who cancels does not wait for a reader that never reads. */
-	run->drain_deadline_ns = now_ns() + DRAIN_AFTER_CANCEL_NS;
-}
-
 static void timer_event(struct run *run)
 {
 	uint64_t ticks, now = now_ns();
@@ -245,7 +212,7 @@ static void timer_event(struct run *run)
 	if (run->plan.exec->wall_ms && now >= run->gate_ns + run->plan.exec->wall_ms * NS_PER_MS)
 		run_end(run, EVIDENCE_WALL_KILL);
 	if (run->stop_deadline_ns && now >= run->stop_deadline_ns)
-		cancel(run, CANCEL_AT_ONCE, 0);
+		run_cancel(run, CANCEL_AT_ONCE, 0);
 	if (run->next_notify_ns && now >= run->next_notify_ns)
 		notify_resume(run, now);
 	if (run->next_cpu_ns && now >= run->next_cpu_ns && run->state == RUN_RUNNING)
@@ -256,42 +223,16 @@ static void timer_event(struct run *run)
 		series_take(run);
 }
 
-static void signal_event(struct run *run)
-{
-	struct signalfd_siginfo info;
-
-	while (read(run->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		if (info.ssi_signo == SIGWINCH)
-			terminal_resize(run);
-		else
-			cancel(run, CANCEL_SIGNAL, (int)info.ssi_signo);
-	}
-}
-
-/* One byte asks to cancel; end of file is the command's death: everything dies, and nobody waits for the output. */
-static void control_event(struct run *run)
-{
-	char word;
-	ssize_t n = recv(run->control, &word, 1, MSG_DONTWAIT | (run->parked ? MSG_PEEK : 0));
-
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n > 0 && run->parked) {
-		unpark(run);
-		return;
-	}
-	if (n <= 0) {
-		run->caller_gone = true;
-		(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->control, NULL);
-	}
-	cancel(run, run->caller_gone ? CANCEL_AT_ONCE : CANCEL_WORD, 0);
-	if (run->caller_gone && run->state == RUN_DRAINING)
-		run->state = RUN_DONE;
-}
-
 static uint64_t timeval_ns(struct timeval value)
 {
 	return (uint64_t)value.tv_sec * NS_PER_S + (uint64_t)value.tv_usec * 1000;
+}
+
+void run_ended_alone(struct run *run)
+{
+	run->ended_ns = now_ns();
+	pumps_stop_input(run);
+	run->state = RUN_DRAINING;
 }
 
 static void init_event(struct run *run)
@@ -302,10 +243,12 @@ static void init_event(struct run *run)
 	if (wait4(run->init_pid, &status, WNOHANG | __WALL, &usage) != run->init_pid)
 		return;
 	run->reaped = true;
+	close_fd(&run->init_pidfd);
+	if (run->state >= RUN_DRAINING)
+		return; /* the program's end was known before */
 	run->tree_user_ns = timeval_ns(usage.ru_utime);
 	run->tree_system_ns = timeval_ns(usage.ru_stime);
 	run->tree_max_rss = (uint64_t)usage.ru_maxrss * 1024;
-	close_fd(&run->init_pidfd);
 	/* Its last words may still wait in the channel. */
 	/* With our copies of the program's ends gone, both sockets end for sure. */
 	launch_close_program_ends(run);
@@ -326,14 +269,17 @@ static void init_event(struct run *run)
 	run->state = run->caller_gone ? RUN_DONE : RUN_DRAINING;
 }
 
-static void dispatch(struct run *run, uint32_t id)
+static void dispatch(struct run *run, uint32_t id, uint32_t events)
 {
 	switch (id) {
 	case WATCH_CONTROL:
-		control_event(run);
+		if (run->client.served)
+			client_event(run, events);
+		else
+			run_control_event(run);
 		break;
 	case WATCH_SIGNALS:
-		signal_event(run);
+		run_signal_event(run);
 		break;
 	case WATCH_TIMER:
 		timer_event(run);
@@ -390,6 +336,6 @@ void supervise(struct run *run)
 		arm_timer(run);
 		int count = epoll_wait(run->epoll, events, ARRAY_SIZE(events), more ? 0 : -1);
 		for (int i = 0; i < count && run->state < RUN_DONE; i++)
-			dispatch(run, events[i].data.u32);
+			dispatch(run, events[i].data.u32, events[i].events);
 	}
 }

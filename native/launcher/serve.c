@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The run server's own loop: connections in, members out. It says nothing to a client but `refused`, and reads nothing at all, so that nothing of a client's
+ * is ever in memory that a later sandbox is forked from.
+ *
+ * SIGCHLD and the signals that stop it come through a signalfd and are blocked all the time; members set up their own. A member is known by its process id, which
+ * cannot be another's before we have reaped it.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/un.h>
+
+#include "run.h"
+#include "serve.h"
+#include "sys.h"
+#include "util.h"
+
+enum { EXIT_USAGE = 2, DEFAULT_SIZE = 4, DEFAULT_SPARE = 64, BACKLOG = 4096, ACCEPTS_A_TURN = 64 };
+/* In epoll's data, above all indices of members. */
+enum { AT_LISTENER = SERVE_MAX_MEMBERS, AT_SIGNALS };
+#define ACCEPT_AGAIN_NS (50 * NS_PER_MS)
+#define WAIT_NS		(30 * NS_PER_S)
+#define CANCEL_NS	(5 * NS_PER_S)
+
+void serve_say(const char *what, const char *about, int error)
+{
+	if (error < 0)
+		ignore_result(dprintf(2, "belljar-launch: %s: %s: %s\n", what, about, strerror(-error)));
+	else
+		ignore_result(dprintf(2, "belljar-launch: %s: %s\n", what, about));
+}
+
+/* Nothing has run and nothing will. The buffer of a fresh connection has room for it. */
+static void refuse(int connection)
+{
+	uint8_t frame[FRAME_HEADER_BYTES];
+
+	frame_header(frame, MESSAGE_KIND_REFUSED, 0);
+	(void)send(connection, frame, sizeof(frame), MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)close(connection);
+}
+
+static int first_waiting(struct server *server)
+{
+	int connection = server->waiting[server->first_waiting];
+
+	server->first_waiting = (server->first_waiting + 1) % SERVE_MAX_WAITING;
+	server->waiting_count--;
+	return connection;
+}
+
+/* One whose client is gone needs no sandbox; one that goes a moment later costs one. */
+static bool is_gone(int connection)
+{
+	struct pollfd poll_fd = { .fd = connection };
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+static void serve_waiting(struct server *server, uint64_t now)
+{
+	while (server->waiting_count && server->count[MEMBER_READY]) {
+		int connection = first_waiting(server);
+
+		if (is_gone(connection) || members_hand_over(server, connection, now))
+			(void)close(connection);
+		else
+			refuse(connection);
+	}
+	/* When the last try has failed and nothing is on its way, a client had better be told. */
+	while (server->waiting_count && (server->stopping || (server->pause_ns && !server->count[MEMBER_MAKING])))
+		refuse(first_waiting(server));
+}
+
+static void take(struct server *server, int connection, uint64_t now)
+{
+	if (!peer_may(server, connection) ||
+	    (server->waiting_count == 0 && members_hand_over(server, connection, now))) {
+		(void)close(connection);
+		return;
+	}
+	server->waiting[(server->first_waiting + server->waiting_count) % SERVE_MAX_WAITING] = connection;
+	server->waiting_count++;
+}
+
+static void accept_some(struct server *server, uint64_t now)
+{
+	for (int i = 0; i < ACCEPTS_A_TURN && server->waiting_count < SERVE_MAX_WAITING; i++) {
+		int connection = accept4(server->listener, NULL, NULL, SOCK_CLOEXEC);
+
+		if (connection >= 0) {
+			take(server, connection, now);
+			continue;
+		}
+		/* Out of descriptors or memory: the connection stays where it is, and so would the event. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			server->accept_ns = now + ACCEPT_AGAIN_NS;
+		return;
+	}
+}
+
+static void watch_listener(struct server *server, uint64_t now)
+{
+	struct epoll_event event = { .data.u32 = AT_LISTENER };
+
+	if (server->accept_ns && now >= server->accept_ns)
+		server->accept_ns = 0;
+	bool wanted = !server->accept_ns && server->waiting_count < SERVE_MAX_WAITING;
+	if (server->listener < 0 || wanted == server->listens)
+		return;
+	event.events = wanted ? EPOLLIN : 0;
+	if (epoll_ctl(server->epoll, EPOLL_CTL_MOD, server->listener, &event) == 0)
+		server->listens = wanted;
+}
+
+/* Somebody may have put a socket of his own in the place of ours. */
+static void remove_socket(const struct server *server)
+{
+	struct stat status;
+
+	if (lstat(server->path, &status) == 0 && status.st_dev == server->device && status.st_ino == server->inode)
+		(void)unlink(server->path);
+}
+
+static void stop(struct server *server, uint64_t now)
+{
+	if (server->stopping) {
+		server->deadline_ns = now; /* a second time: now */
+		return;
+	}
+	server->stopping = STOP_WAITS;
+	server->deadline_ns = now + WAIT_NS;
+	remove_socket(server);
+	close_fd(&server->listener);
+	members_drop(server);
+}
+
+static void stop_harder(struct server *server, uint64_t now)
+{
+	if (!server->stopping || now < server->deadline_ns)
+		return;
+	if (server->stopping < STOP_KILLS)
+		server->stopping++;
+	members_signal(server, server->stopping == STOP_CANCELS ? SIGTERM : SIGKILL);
+	server->deadline_ns = now + CANCEL_NS;
+}
+
+static void hear_signals(struct server *server, uint64_t now)
+{
+	struct signalfd_siginfo info;
+
+	while (read(server->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		if (info.ssi_signo != SIGCHLD)
+			stop(server, now);
+	members_reap(server, now);
+}
+
+static int timeout_ms(const struct server *server, uint64_t now)
+{
+	const uint64_t deadlines[] = { server->stopping ? server->deadline_ns : server->refill_ns, server->tidy_ns,
+				       server->accept_ns };
+	uint64_t next = UINT64_MAX;
+
+	for (size_t i = 0; i < ARRAY_SIZE(deadlines); i++)
+		if (deadlines[i] > now && deadlines[i] < next)
+			next = deadlines[i];
+	return next == UINT64_MAX ? -1 : (int)((next - now) / NS_PER_MS) + 1;
+}
+
+static void loop(struct server *server)
+{
+	struct epoll_event events[32];
+
+	while (true) {
+		uint64_t now = now_ns();
+
+		stop_harder(server, now);
+		serve_waiting(server, now);
+		members_refill(server, now);
+		members_tidy(server, now);
+		watch_listener(server, now);
+		if (server->stopping && members_living(server) == 0)
+			return;
+		int count = epoll_wait(server->epoll, events, ARRAY_SIZE(events), timeout_ms(server, now));
+		now = now_ns();
+		for (int i = 0; i < count; i++) {
+			uint32_t at = events[i].data.u32;
+
+			if (at == AT_LISTENER && server->listener >= 0)
+				accept_some(server, now);
+			else if (at == AT_SIGNALS)
+				hear_signals(server, now);
+			else if (at < server->max)
+				members_heard(server, at, now);
+		}
+	}
+}
+
+static int fail(const char *what, const char *about, int error)
+{
+	serve_say(what, about, error);
+	return error < 0 ? error : -EINVAL;
+}
+
+/* Made under the mode that it is to have; the folder keeps others from its name. */
+static int open_socket(struct server *server)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	char folder[sizeof(address.sun_path)];
+	const char *slash = strrchr(server->path, '/');
+	struct stat status;
+
+	if (!slash || strlen(server->path) >= sizeof(address.sun_path))
+		return fail("making the socket", server->path, slash ? -ENAMETOOLONG : -EINVAL);
+	copy_text(address.sun_path, sizeof(address.sun_path), server->path);
+	copy_text(folder, (size_t)(slash - server->path) + 1, server->path);
+	if (stat(*folder ? folder : "/", &status) < 0)
+		return fail("making the socket", server->path, -errno);
+	if (status.st_uid != geteuid() || status.st_mode & 077)
+		return fail("making the socket", "its folder must be this user's and closed to all others (mode 0700)",
+			    0);
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener < 0)
+		return fail("making the socket", server->path, -errno);
+	mode_t old = umask(0177);
+	int r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
+	/* One that nobody listens on is what a server that was killed has left. */
+	if (r == -EADDRINUSE && connect(listener, (const void *)&address, sizeof(address)) < 0 &&
+	    errno == ECONNREFUSED && unlink(server->path) == 0)
+		r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
+	(void)umask(old);
+	if (r == 0 && (listen(listener, BACKLOG) < 0 || lstat(server->path, &status) < 0))
+		r = -errno;
+	if (r < 0)
+		return fail("making the socket", server->path, r);
+	server->device = status.st_dev;
+	server->inode = status.st_ino;
+	server->listener = listener;
+	return 0;
+}
+
+/* What one plan for many runs cannot hold. */
+static const char *unfit(const struct plan *plan)
+{
+	if (!plan->exec->parked)
+		return "its exec part is no template (parked)";
+	if (!run_name_fits(plan))
+		return "its name is not belljar-run-, ten digits, -, sixteen digits";
+	if (*plan_text(&plan->sandbox_part, plan->sandbox->scratch_path))
+		return "its scratch space is a folder on disk, which runs would share";
+	return NULL;
+}
+
+static int open_plan(struct server *server, const char *path)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : plan_read(fd, &server->plan);
+
+	if (r < 0)
+		return fail("reading the plan", path, r);
+	const char *reason = unfit(&server->plan);
+	return reason ? fail("reading the plan", reason, 0) : tidy_open(server);
+}
+
+static int open_loop(struct server *server)
+{
+	static const int ours[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
+	struct epoll_event listener = { .events = EPOLLIN, .data.u32 = AT_LISTENER },
+			   signals = { .events = EPOLLIN, .data.u32 = AT_SIGNALS };
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		(void)sigaddset(&set, ours[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGCHLD, SIG_DFL);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+	server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	server->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (server->signals < 0 || server->epoll < 0 ||
+	    epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener, &listener) < 0 ||
+	    epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->signals, &signals) < 0)
+		return fail("starting", "epoll", -errno);
+	server->listens = true;
+	return 0;
+}
+
+/* Two descriptors for each that is ready, one for each that waits. Members get back what we were given. */
+static void raise_open_files(struct server *server)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	server->open_files = files.rlim_cur;
+	server->open_files_max = files.rlim_max;
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static void initialise(struct server *server)
+{
+	struct timespec now = { 0 };
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	memset(server, 0, offsetof(struct server, ready));
+	/* No number of an earlier server's, whose sandboxes may have left something: microseconds go faster than members are made. */
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	server->next_number = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	server->at_once = cpus > 1 ? (uint32_t)cpus : 1;
+	server->size = DEFAULT_SIZE;
+	server->listener = server->epoll = server->signals = -1;
+}
+
+static int read_number(const char *text, uint32_t *ret_number)
+{
+	uint64_t value;
+
+	if (!text || parse_u64(text, &value) < 0 || text[strspn(text, "0123456789")] || value < 1 ||
+	    value > SERVE_MAX_MEMBERS)
+		return -EINVAL;
+	*ret_number = (uint32_t)value;
+	return 0;
+}
+
+static int read_options(struct server *server, char **argv)
+{
+	for (; *argv; argv += 2) {
+		int r = strcmp(*argv, "--size") == 0  ? read_number(argv[1], &server->size)
+			: strcmp(*argv, "--max") == 0 ? read_number(argv[1], &server->max)
+						      : -EINVAL;
+
+		if (strcmp(*argv, "--socket") == 0 && argv[1]) {
+			server->path = argv[1];
+			r = 0;
+		}
+		if (r < 0)
+			return r;
+	}
+	if (!server->max)
+		server->max = server->size + DEFAULT_SPARE < SERVE_MAX_MEMBERS ? server->size + DEFAULT_SPARE
+									       : SERVE_MAX_MEMBERS;
+	return server->path && server->size <= server->max ? 0 : -EINVAL;
+}
+
+int serve_main(int argc, char **argv)
+{
+	struct server server __attribute__((uninitialized));
+
+	initialise(&server);
+	if (argc < 3 || read_options(&server, argv + 3) < 0) {
+		serve_say("serve", "FILE --socket PATH [--size N] [--max M], 1 <= N <= M <= 4096", 0);
+		return EXIT_USAGE;
+	}
+	raise_open_files(&server);
+	server.count[MEMBER_NONE] = server.max;
+	for (uint32_t i = 0; i < server.max; i++)
+		server.members[i] = (struct member){ .link = -1 };
+	int r = peer_open(&server);
+	if (r < 0)
+		return serve_say("starting", "/proc/self/ns/user", r), 1;
+	if (open_plan(&server, argv[2]) < 0 || open_socket(&server) < 0 || open_loop(&server) < 0)
+		return 1;
+	loop(&server);
+	return 0;
+}
