@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -18,6 +19,7 @@ import {
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { commandParts, partNames } from "./cli/start-parts.mjs";
 
 const root = dirname(fileURLToPath(import.meta.url));
 
@@ -101,81 +103,86 @@ const bundling = {
 };
 
 /** What a bundle knows of itself: the digest of all that was bundled, so that whatever another build kept is not believed. */
-const buildConstant = `const belljarBuild = "${"0".repeat(16)}";`;
+const buildIdOf = (text) => createHash("sha256").update(text).digest("hex").slice(0, 16);
 
-function named({ text }) {
-  const id = createHash("sha256").update(text).digest("hex").slice(0, 16);
-  return { id, text: text.replace(buildConstant, buildConstant.replace("0".repeat(16), id)) };
-}
-
-/**
- * The command is one CommonJS script, wrapped as Node wraps modules, that cli/start.cjs runs with V8's code cache: an ES module can have none before Node 22,
- * and compiling is a third of what the start costs. The library is an ES module.
- */
 async function buildBundles() {
   const { build } = await import("esbuild");
   const command = await build({
     ...bundling,
     entryPoints: ["cli/main.ts"],
-    format: "cjs",
-    supported: { "dynamic-import": false }, // a script has no loader for import()
-    define: { "import.meta.url": "moduleUrl", "globalThis.belljarBuild": "belljarBuild" },
-    banner: {
-      js: `(function (require, module, exports, __filename) {\n${buildConstant}\nconst moduleUrl = require("node:url").pathToFileURL(__filename).href;`,
-    },
-    footer: { js: "\n})" },
+    format: "esm",
+    splitting: true,
+    outdir: "dist",
+    metafile: true,
+    define: { "globalThis.belljarBuild": "$build" },
   });
+  const libraryConstant = `const belljarBuild = "${"0".repeat(16)}";`;
   const library = await build({
     ...bundling,
     entryPoints: ["cli/api.ts"],
     format: "esm",
     define: { "globalThis.belljarBuild": "belljarBuild" },
-    banner: { js: buildConstant },
+    banner: { js: libraryConstant },
   });
   // Of undici what the registry client calls: all of it takes 50 ms to load, this 20.
   const undici = await build({ ...bundling, plugins: [], stdin: { contents: undiciParts, resolveDir: root, loader: "js" }, format: "cjs" });
   const out = join(root, "dist");
   replaceFile(join(out, "package.json"), '{ "type": "commonjs" }\n', 0o644);
   replaceFile(join(out, "undici.cjs"), undici.outputFiles[0].text, 0o644);
-  replaceFile(join(out, "api.mjs"), named(library.outputFiles[0]).text, 0o644);
-  const { id, text } = named(command.outputFiles[0]);
-  replaceFile(join(out, "command.cjs"), `/* ${id} */ ${text}`, 0o644);
+  const { text: api } = library.outputFiles[0];
+  replaceFile(join(out, "api.mjs"), api.replace(libraryConstant, libraryConstant.replace("0".repeat(16), buildIdOf(api))), 0o644);
+  const parts = commandParts(command);
+  const id = buildIdOf(Object.values(parts).join("\n"));
+  for (const [name, text] of Object.entries(parts)) replaceFile(join(out, `${name}.cjs`), `/* ${id} */ ${text}\n`, 0o644);
   replaceFile(join(out, "belljar.js"), readFileSync(join(root, "cli/start.cjs"), "utf8"), 0o755);
   keepCompiled(out, id);
 }
 
+/** The command lines for which a build prepares: what they need of a part is kept compiled. The first of a part fills the caches that the second finds. */
+const practice = [
+  { part: "run", args: ["run", "--", "/bin/true"] },
+  { part: "run", args: ["run", "--", "/bin/true"] },
+  { part: "image", args: ["run", "--pull", "never", "--image", "none", "--", "/bin/true"] },
+  { part: "rest", args: ["--help"] },
+];
+
 /**
- * Lets the command prepare a whole run, twice, with a launcher that does nothing, and keeps what V8 compiled for it. As root the run becomes `nobody`, and all that it touches
- * lies in a folder of its own. Without the cache the command works the same, only slower; so a failure is told and is none of the build's.
+ * Lets the command work, and keeps what V8 compiled for that. As root the command becomes `nobody`, and all that it touches lies in a folder of its own, with a launcher that nobody
+ * can run. Without such a cache the command works the same, only slower; so a failure is told and is none of the build's.
  */
 function keepCompiled(out, id) {
-  const cache = join(out, "command.cache");
   const home = mkdtempSync(join(tmpdir(), "belljar-build-"));
-  rmSync(cache, { force: true });
+  const launcher = join(home, "belljar-launch");
+  copyFileSync(join(root, "native/build/belljar-launch"), launcher);
   if (process.getuid() === 0) chmodSync(home, 0o777); // it runs as nobody then
-  const part = `${cache}.${process.pid}`;
-  const prepare = () =>
-    spawnSync(process.execPath, [join(root, "cli/start-cache.cjs"), out, part, "run", "--", "/bin/true"], {
-      cwd: home,
-      env: {
-        PATH: "/usr/bin:/bin",
-        HOME: home,
-        XDG_CACHE_HOME: join(home, "cache"),
-        XDG_RUNTIME_DIR: home,
-        TMPDIR: home,
-        BELLJAR_LAUNCHER: "/bin/false",
+  for (const { part, args } of practice) {
+    const cache = join(out, `${part}.cache`);
+    const made = `${cache}.${process.pid}`;
+    const { stderr } = spawnSync(
+      process.execPath,
+      [join(root, "cli/start-cache.cjs"), join(out, "belljar.js"), `${part}.cjs`, made, ...args],
+      {
+        cwd: home,
+        env: {
+          PATH: "/usr/bin:/bin",
+          HOME: home,
+          XDG_CACHE_HOME: join(home, "cache"),
+          XDG_RUNTIME_DIR: home,
+          TMPDIR: home,
+          BELLJAR_LAUNCHER: launcher,
+        },
+        encoding: "utf8",
+        timeout: 60_000,
+        killSignal: "SIGKILL",
       },
-      encoding: "utf8",
-    });
-  // The first fills the caches of the run; what the second needs is what every warm run needs, and no more.
-  prepare();
-  const { stderr } = prepare();
+    );
+    if (existsSync(made) && statSync(made).size > 0) {
+      appendFileSync(made, id);
+      renameSync(made, cache);
+    } else console.error(`build: no code cache, so the command starts slower: ${stderr.trim().split("\n")[0]}`);
+    rmSync(made, { force: true });
+  }
   rmSync(home, { recursive: true, force: true });
-  if (existsSync(part) && statSync(part).size > 0) {
-    appendFileSync(part, id);
-    renameSync(part, cache);
-  } else console.error(`build: no code cache, so the command starts slower: ${stderr.trim().split("\n")[0]}`);
-  rmSync(part, { force: true });
 }
 
 /** Declarations only; whether the types are right is for `npm run check` to say. */
@@ -203,7 +210,7 @@ export const products = [
   "native/build/belljar-apply",
   "native/seccomp-ts-bindings/build/seccomp.node",
   "dist/belljar.js",
-  "dist/command.cjs",
+  ...partNames.map((name) => `dist/${name}.cjs`),
   "dist/undici.cjs",
   "dist/api.mjs",
   "dist/types/cli/api.d.ts",

@@ -6,20 +6,41 @@ import { needs } from "../helpers/abilities.ts";
 import { belljar, belljarCommand } from "../helpers/belljar.ts";
 import { tempDir } from "../helpers/places.ts";
 
-const hook = `process.on("exit", () => require("node:fs").writeFileSync(process.env.LOADED, JSON.stringify(process.moduleLoadList)));`;
+/** Notes Node's modules and the parts of the command (see cli/start.cjs). */
+const hook = `
+const vm = require("node:vm");
+const { basename } = require("node:path");
+const parts = [];
+vm.Script = class extends vm.Script {
+  constructor(source, options) {
+    super(source, options);
+    parts.push({ name: basename(options.filename), compiled: options.cachedData !== undefined && !this.cachedDataRejected });
+  }
+};
+process.on("exit", () => require("node:fs").writeFileSync(process.env.LOADED, JSON.stringify({ parts, modules: process.moduleLoadList })));`;
 
-needs("userns")("a warm run does without Node's crypto", async () => {
+interface Loaded {
+  readonly parts: readonly { readonly name: string; readonly compiled: boolean }[];
+  readonly modules: readonly string[];
+}
+
+needs("userns")("a warm run reads one part of the command, compiled already, and does without Node's crypto", async () => {
   const dir = tempDir("warm-run");
   const required = join(dir, "hook.cjs");
   writeFileSync(required, hook);
   const [node = "", ...command] = belljarCommand;
-  const loadedBy = async (name: string): Promise<readonly string[]> => {
+  const loadedBy = async (name: string): Promise<Loaded> => {
     const env = { LOADED: join(dir, name), XDG_CACHE_HOME: join(dir, "cache") };
     const result = await belljar(["run", "--", "/bin/true"], { program: [node, "--require", required, ...command], env, report: false });
     expect(result.code).toBe(0);
-    return JSON.parse(readFileSync(env.LOADED, "utf8")) as string[];
+    return JSON.parse(readFileSync(env.LOADED, "utf8")) as Loaded;
   };
-  // The control: a run that compiles needs digests.
-  expect(await loadedBy("cold")).toContain("NativeModule crypto");
-  expect(await loadedBy("warm")).not.toContain("NativeModule crypto");
+  // The control: a run that compiles needs digests, and the compiler.
+  const cold = await loadedBy("cold");
+  expect(cold.parts.map(({ name }) => name)).toContain("rest.cjs");
+  expect(cold.modules).toContain("NativeModule crypto");
+  const warm = await loadedBy("warm");
+  expect(warm.parts).toEqual([{ name: "run.cjs", compiled: true }]);
+  for (const module of ["crypto", "fs/promises", "internal/fs/promises", "timers/promises", "readline", "worker_threads", "https"])
+    expect(warm.modules).not.toContain(`NativeModule ${module}`);
 });
