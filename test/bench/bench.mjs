@@ -4,17 +4,25 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { growthGroups } from "./growth.mjs";
 import { imageGroups } from "./images.mjs";
+import { insideGroups } from "./inside.mjs";
 import { libraryGroups } from "./library.mjs";
 import { limitsGroups } from "./limits.mjs";
 import { load, machineFacts } from "./machine.mjs";
+import { memoryGroups } from "./memory.mjs";
 import { root } from "./native.mjs";
+import { rateAndCrowdGroups } from "./rate.mjs";
 import { seccompGroups } from "./seccomp.mjs";
 import { startGroups } from "./start.mjs";
 import { groupText, machineText } from "./table.mjs";
 
 const kinds = {
   start: startGroups,
+  rate: rateAndCrowdGroups,
+  memory: memoryGroups,
+  growth: growthGroups,
+  inside: insideGroups,
   library: libraryGroups,
   seccomp: seccompGroups,
   limits: limitsGroups,
@@ -49,6 +57,7 @@ mkdirSync(process.env.XDG_RUNTIME_DIR, { mode: 0o700 });
 const context = {
   dir,
   withoutCgroup,
+  quick: options.quick,
   belljar: [process.execPath, join(root, "dist/belljar.js")],
   rounds: Number(options.rounds ?? (options.quick ? 60 : 200)),
   runs: Number(options.runs ?? (options.quick ? 2000 : 10_000)),

@@ -86,6 +86,7 @@ export async function longGroup(group, measureOne = timeOne) {
   const samples = group.cases.map(() => []);
   for (let round = 0; round <= group.rounds; round++)
     for (const [at, one] of group.cases.entries()) {
+      if (one.missing !== undefined) continue;
       one.before?.();
       const figure = await measureOne(one);
       if (round > 0) samples[at].push(figure);

@@ -20,7 +20,7 @@ export function must(argv, more = {}) {
 
 const include = ["-Inative/launcher", "-Inative/launcher/gen"];
 const warnings = ["-Wall", "-Wextra", "-Werror"];
-const ways = ["ways.c", "bare.c"];
+const ways = ["ways.c", "bare.c", "talk.c"];
 const programs = {
   drive: { sources: ["drive.c", ...ways] },
   load: { sources: ["load.c", ...ways] },

@@ -5,8 +5,10 @@ import { driveGroup, loadTypeScript } from "./measure.mjs";
 import { launcher } from "./native.mjs";
 import { makeRootfs } from "./rootfs.mjs";
 import { runtimeCases } from "./runtimes.mjs";
+import { withServer } from "./server.mjs";
 
-const file = (path, bytes) => {
+/** Writes it; the path. */
+export const file = (path, bytes) => {
   writeFileSync(path, bytes);
   return path;
 };
@@ -29,11 +31,12 @@ const asked = (name, { kind, rootfs, config, note }) => ({
   way: ["ask", process.execPath, "test/bench/asked.mjs", kind, rootfs],
 });
 
-export async function startGroups({ dir, rounds, belljar, withoutCgroup }) {
+export async function* startGroups({ dir, rounds, belljar, withoutCgroup }) {
   const rootfs = makeRootfs(dir);
   const { benchPlan, benchParked } = await loadTypeScript(dir, "test/bench/plans.ts");
   const planned = (name, cgroup) => launcherCase(dir, { name, plan: benchPlan(rootfs, { cgroup }) });
   const command = ["exec", ...belljar, "run", "--rootfs", rootfs, "--", "/bin/true"];
+  const parts = benchParked(rootfs);
   const library = { rootfs, config: withoutCgroup };
   const cases = [
     { name: "fork and exec", note: "no sandbox", way: ["exec", join(rootfs, "bin/true")] },
@@ -42,7 +45,7 @@ export async function startGroups({ dir, rounds, belljar, withoutCgroup }) {
     planned("belljar-launch", "none"),
     planned("belljar-launch, cgroup v1", "cgroup1"),
     planned("belljar-launch, cgroup v2", "cgroup2"),
-    parkedCase(dir, benchParked(rootfs)),
+    parkedCase(dir, parts),
     asked("Node's spawn()", { kind: "spawn", ...library, note: "no sandbox" }),
     asked("library", { kind: "cold", ...library, note: "`sandbox.run()`, no cgroup" }),
     asked("library, warm", { kind: "warm", ...library, note: "`Sandbox.open({ warm: 4 })`, no cgroup" }),
@@ -50,12 +53,17 @@ export async function startGroups({ dir, rounds, belljar, withoutCgroup }) {
     { name: "belljar run", note: "no cgroup", every: 4, env: { XDG_CONFIG_HOME: withoutCgroup }, way: command },
     { name: "belljar run, cgroup", note: "of whatever kind there is", every: 4, way: command },
   ];
-  return [driveGroup({ dir }, { title: "Starting a program that does nothing", cases, rounds, aims })];
+  yield* withServer({ dir, parts, size: 4 }, async function* (server) {
+    const at = cases.findIndex(({ name }) => name === "prepared sandbox") + 1;
+    const all = [...cases.slice(0, at), server, ...cases.slice(at)];
+    yield driveGroup({ dir }, { title: "Starting a program that does nothing", cases: all, rounds, aims });
+  });
 }
 
 /** What the figures are compared with besides the first. */
 const aims = [
   { of: "belljar-launch", to: "bubblewrap", atMost: 0.8 },
   { of: "prepared sandbox", to: "fork and exec", atMost: 1.3 },
+  { of: "run server", to: "fork and exec", atMost: 1.3 },
   { of: "belljar run", to: "node -e 0", atMost: 1.6 },
 ];

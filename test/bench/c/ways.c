@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -83,7 +82,7 @@ static struct bytes load(const char *path)
 	return bytes;
 }
 
-static void await(struct way *way)
+void way_await(struct way *way)
 {
 	int status;
 
@@ -119,56 +118,26 @@ static void start(struct way *way, int in, int out, int control)
 static void run_exec(struct way *way)
 {
 	start(way, -1, -1, -1);
-	await(way);
+	way_await(way);
 }
 
 static void run_bare(struct way *way)
 {
 	way->pid = bare_start(way->place, way->argv);
-	await(way);
+	way_await(way);
 }
 
-static void check_record(const struct wire_run_record *record)
-{
-	if (record->exit_code == 0 && record->error_step == STEP_NONE)
-		return;
-	die_saying("verdict %u, exit code %d, step %u, errno %d: %.256s", record->verdict, record->exit_code,
-		   record->error_step, record->error_errno, record->error_text);
-}
-
-void launcher_await(int control, uint32_t kind)
-{
-	static char payload[1 << 16];
-
-	for (;;) {
-		uint32_t header[2];
-
-		read_exactly(control, header, sizeof header);
-		if (header[1] > sizeof payload)
-			die_saying("a message of %u bytes", header[1]);
-		read_exactly(control, payload, header[1]);
-		if (header[0] == MESSAGE_KIND_RECORD) {
-			struct wire_run_record record;
-
-			if (header[1] != sizeof record)
-				die_saying("a record of %u bytes", header[1]);
-			memcpy(&record, payload, sizeof record);
-			check_record(&record);
-			if (kind != MESSAGE_KIND_RECORD)
-				die_saying("a run that ended before its time");
-		}
-		if (header[0] == kind)
-			return;
-	}
-}
-
-void launcher_start(struct way *way, int out)
+void way_start(struct way *way, int in, int out)
 {
 	int pair[2];
 
+	if (!way->plan.at) {
+		start(way, in, out, -1);
+		return;
+	}
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
 		die("socketpair");
-	start(way, -1, out, pair[1]);
+	start(way, in, out, pair[1]);
 	close(pair[1]);
 	way->control = pair[0];
 	write_exactly(way->control, way->plan.at, way->plan.length);
@@ -176,14 +145,14 @@ void launcher_start(struct way *way, int out)
 
 static void run_plan(struct way *way)
 {
-	launcher_start(way, -1);
+	way_start(way, -1, -1);
 	launcher_await(way->control, MESSAGE_KIND_RECORD);
-	await(way);
+	way_await(way);
 }
 
 static void ready_parked(struct way *way)
 {
-	launcher_start(way, -1);
+	way_start(way, -1, -1);
 	launcher_await(way->control, MESSAGE_KIND_PARKED);
 }
 
@@ -193,10 +162,22 @@ static void run_parked(struct way *way)
 	launcher_await(way->control, MESSAGE_KIND_RECORD);
 }
 
+static void run_server(struct way *way)
+{
+	server_connect(way);
+	frame_send(way->control, MESSAGE_KIND_STDIN, NULL, 0);
+	launcher_await(way->control, MESSAGE_KIND_RECORD);
+}
+
+static void done_server(struct way *way)
+{
+	close(way->control);
+}
+
 static void done_launcher(struct way *way)
 {
 	if (way->pid)
-		await(way);
+		way_await(way);
 	close(way->control);
 }
 
@@ -229,7 +210,7 @@ static void end_asked(struct way *way)
 	if (!way->pid)
 		return;
 	close(way->control);
-	await(way);
+	way_await(way);
 }
 
 static void nothing(struct way *way)
@@ -248,6 +229,7 @@ static const struct kind {
 	{ "bare", PLACE, nothing, run_bare, nothing, nothing },
 	{ "plan", PLAN, nothing, run_plan, done_launcher, nothing },
 	{ "parked", PLAN | EXEC, ready_parked, run_parked, done_launcher, nothing },
+	{ "server", PLACE | EXEC, nothing, run_server, done_server, nothing },
 	{ "ask", 0, ready_asked, run_asked, nothing, end_asked },
 };
 
@@ -304,6 +286,11 @@ int way_parse(struct way *way, int argc, char **argv, int at)
 	if (at < argc)
 		argv[at++] = NULL;
 	return at;
+}
+
+bool way_is(const struct way *way, const char *kind)
+{
+	return !strcmp(way->kind->name, kind);
 }
 
 void way_ready(struct way *way)

@@ -14,6 +14,7 @@
 #ifndef BENCH_WAYS_H
 #define BENCH_WAYS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -52,10 +53,20 @@ uint64_t way_time(struct way *way);
 void way_done(struct way *way);
 void way_end(struct way *way);
 
-/* Starts a launcher with `out` as its standard output (-1: /dev/null) and gives it a plan. */
-void launcher_start(struct way *way, int out);
-/* Reads messages up to the one of this kind; a record must tell of a run that went well. */
+/* What happens in pieces, for `exec`, `plan` and `parked`: the streams of the caller's are `in` and `out`, -1 for /dev/null. */
+void way_start(struct way *way, int in, int out);
+/* Its process has to end well. */
+void way_await(struct way *way);
+/* talk.c: reads messages up to the one of this kind; a record must tell of a run that went well. */
 void launcher_await(int control, uint32_t kind);
+
+/* A connection to a run server, and the exec part sent. */
+void server_connect(struct way *way);
+void frame_send(int fd, uint32_t kind, const void *payload, uint32_t length);
+/* The next frame's header; its payload is yet to be read, or skipped. */
+void frame_next(int fd, uint32_t *ret_kind, uint32_t *ret_length);
+void frame_skip(int fd, uint32_t length);
+bool way_is(const struct way *way, const char *kind);
 
 /* bare.c: the pid of the new init, which is the program; it has its own standard streams from /dev/null. */
 pid_t bare_start(const char *rootfs, char **argv);
