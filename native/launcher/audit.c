@@ -11,7 +11,6 @@
 #include "audit.h"
 
 #include <linux/seccomp.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "message.h"
@@ -48,20 +47,6 @@ static bool sizes_fit(void)
 	       sizes.seccomp_notif <= NOTIFY_MAX_BYTES && sizes.seccomp_notif_resp <= NOTIFY_MAX_BYTES;
 }
 
-/* The limit of open files is set before the listener is opened. */
-static bool number_fits(const struct plan *plan)
-{
-	const struct wire_list list = plan->exec->rlimits;
-
-	for (uint32_t i = 0; i < list.count; i++) {
-		const struct wire_rlimit *limit = plan_item(&plan->exec_part, list, wire_rlimit, i);
-
-		if (limit->resource == RLIMIT_NOFILE && limit->soft <= LISTENER)
-			return false;
-	}
-	return true;
-}
-
 static int move_up(int *fd)
 {
 	int moved = fcntl(*fd, F_DUPFD_CLOEXEC, ABOVE);
@@ -76,12 +61,18 @@ static int move_up(int *fd)
 static int hand_over(void *data)
 {
 	const struct audit *audit = data;
-	const struct gate_message message = { .kind = GATE_LISTENER };
-	int listener;
+	struct gate_message message = { .kind = GATE_LISTENER };
+	int listener, r;
 
-	/* Where either fails the task is gone, or the launcher is. */
-	if (read(audit->pipe[0], &listener, sizeof(listener)) == (ssize_t)sizeof(listener))
-		(void)message_send(audit->gate, &message, sizeof(message), &listener, 1);
+	if (read(audit->pipe[0], &listener, sizeof(listener)) != (ssize_t)sizeof(listener))
+		return 0; /* the task is gone */
+	r = message_send(audit->gate, &message, sizeof(message), &listener, 1);
+	if (r < 0) { /* nobody would answer the task's calls: the launcher waits for one or the other */
+		message.kind = GATE_FAILED;
+		message.failure =
+			(struct failure){ .stage = STAGE_CHILD, .step = STEP_AUDIT_THREAD, .index = 1, .error = -r };
+		(void)message_send(audit->gate, &message, sizeof(message), NULL, 0);
+	}
 	return 0;
 }
 
@@ -95,7 +86,7 @@ int audit_start(struct audit *audit, const struct plan *plan, int *gate)
 	if (plan->exec->audit_filter.len == 0)
 		return 0;
 	audit->state = AUDIT_STATE_UNSUPPORTED;
-	if (!sizes_fit() || !number_fits(plan))
+	if (!sizes_fit())
 		return 0;
 	audit->state = AUDIT_STATE_TAKEN;
 	if (!listener_is_free())

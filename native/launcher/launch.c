@@ -139,6 +139,8 @@ void launch_open_gate(struct run *run)
 		park(run);
 		return;
 	}
+	if (open_files_limit(run) < 0)
+		return;
 	run->gate_open = true;
 	run->setup_ended_ns = run->gate_ns = now_ns();
 	run->state = RUN_RUNNING;

@@ -139,6 +139,7 @@ struct run {
 	struct usage usage;
 	int files_in[PLAN_MAX_FILES], out_folders[PLAN_MAX_FILES];
 	pid_t own_pid;
+	uint64_t open_files, open_files_max; /* the limit that we were given */
 	uint32_t evidence, start_failure;
 	struct failure failure;
 	struct gate_message task; /* what the program task said at the gate */
@@ -329,6 +330,10 @@ void notify_start(struct run *run, int listener);
 void notify_event(struct run *run);
 /* After a pause that the budget asked for. */
 void notify_resume(struct run *run, uint64_t now);
+
+/* open_files.c: ours is raised for the time of the run; the waiting task gets what its plan says, else what we were given. */
+void open_files_raise(struct run *run);
+int open_files_limit(struct run *run);
 
 /* record.c */
 void record_send(struct run *run);

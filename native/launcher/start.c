@@ -57,6 +57,7 @@ int run_events(struct run *run)
 {
 	int r = take_signals(run);
 
+	open_files_raise(run);
 	if (r < 0)
 		return run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 2, r, "signals");
 	run->epoll = epoll_create1(EPOLL_CLOEXEC);

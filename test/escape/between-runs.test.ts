@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, onTestFinished } from "vitest";
 import { needs } from "../helpers/abilities.ts";
 import { attackDir, attackInSandbox, attackOutside, attackProgram, profileFile, volumeOf } from "../helpers/attack.ts";
-import { startBelljar } from "../helpers/belljar.ts";
+import { belljarRun, startBelljar } from "../helpers/belljar.ts";
 import { until } from "../helpers/deadline.ts";
 
 const program = "attack-between";
@@ -68,4 +68,32 @@ needs("userns")("finds what an earlier run left: nothing stays", async () => {
   const first = await attackInSandbox(program, ["hold", ...args]);
   expect(first.stdout).toMatch(/^held \d+\n$/);
   expect((await attackInSandbox(program, ["find", ...args])).tries.outcomes()).toEqual(absent);
+});
+
+/** Sends descriptors to itself and takes none, until the kernel, which counts them by user, refuses; says the error and waits for its input to end. */
+const onTheirWay = `
+import array, os, socket, sys
+sent, pairs = 0, []
+try:
+    while True:
+        pairs.append(socket.socketpair())
+        for _ in range(8):
+            pairs[-1][0].sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0] * 250))])
+            sent += 250
+except OSError as error:
+    print("errno", error.errno, flush=True)
+sys.stdin.read()
+`;
+
+needs("userns", "python3")("keeps others from passing on descriptors: their launchers have a limit of their own", async () => {
+  const holder = startBelljar(["run", "--wall-time", "60s", "--", "python3", "-c", onTheirWay], { stdin: null });
+  await until(() => holder.output() === "errno 109\n", { what: "ETOOMANYREFS in its sandbox" });
+  // Of judge the program's own limit is the lowest: it must not be the one that the listener of its denied calls is sent under.
+  for (const profile of ["judge", "default"]) {
+    const other = await belljarRun(["-p", profile, "--", "sh", "-c", "ulimit -n; ulimit -Hn"]);
+    const limit = { judge: 256, default: 1024 }[profile];
+    expect([other.report?.verdict, other.stdout]).toEqual(["ok", `${limit}\n${limit}\n`]);
+  }
+  holder.stdin.end();
+  expect((await holder.result).report?.verdict).toBe("ok");
 });
