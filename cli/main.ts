@@ -38,6 +38,10 @@ async function dispatch({ word, rest }: CommandLine): Promise<number> {
     const { compileCommand, compileHelpWanted } = await import("./commands/profile-compile.ts");
     if (!compileHelpWanted(rest.slice(1))) return compileCommand(rest.slice(1));
   }
+  if (word === "serve") {
+    const { serveCommand, serveHelpWanted } = await import("./commands/serve.ts");
+    if (!serveHelpWanted(rest)) return serveCommand(rest);
+  }
   const { otherCommand } = await import("./commands/cli.ts");
   return otherCommand(word, rest);
 }

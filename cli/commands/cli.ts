@@ -9,6 +9,7 @@ import { learnEpilogue, learnExamples, learnOptions, learnUsage } from "./learn-
 import { withOptions } from "./option-help.ts";
 import { profileCommands } from "./profile.ts";
 import { runExamples, runOptions } from "./run-options.ts";
+import { serveEpilogue, serveExamples, serveOptions, serveUsage } from "./serve-options.ts";
 import { version } from "./version.ts";
 
 const widest = 110;
@@ -29,7 +30,13 @@ function runHelp(command: Argv): Argv {
     );
 }
 
-const commands = ["run", "learn", "image", "pull", "profile", "doctor", "gc", "completion"] as const;
+const commands = ["run", "serve", "learn", "image", "pull", "profile", "doctor", "gc", "completion"] as const;
+function serveHelp(command: Argv): Argv {
+  withOptions(command, serveOptions);
+  for (const [line, what] of serveExamples) command.example(line, what);
+  return command.usage(serveUsage).epilogue(serveEpilogue);
+}
+
 function learnHelp(command: Argv): Argv {
   withOptions(command, learnOptions);
   for (const [line, what] of learnExamples) command.example(line, what);
@@ -150,7 +157,7 @@ function chooseShell(rest: readonly string[]): void {
 /** What yargs is given: never a line on which it could find nothing to do. */
 function argumentsFor(word: string, rest: readonly string[]): readonly string[] {
   if (answers.includes(word)) return [word];
-  if (word === "run" || word === "learn") return [word, "--help"]; // everything else of theirs has another reader
+  if (word === "run" || word === "learn" || word === "serve") return [word, "--help"]; // everything else of theirs has another reader
   if (word !== "completion") return [word, ...rest];
   chooseShell(rest);
   return rest[0]?.startsWith("-") ? [word, ...rest] : [word];
@@ -182,6 +189,7 @@ export async function otherCommand(word: string, rest: readonly string[]): Promi
       .locale("en")
       .usage("belljar COMMAND [OPTIONS]\n\nRuns code that nobody trusts, as an ordinary user, under a profile, and tells what happened.")
       .command("run", "run a program in a sandbox", runHelp)
+      .command("serve", "keep sandboxes ready for runs", serveHelp)
       .command("learn", "write the smallest profile that a program runs under", learnHelp)
       .command("image", "get, load, save, list, name and remove images", (y) => imageCommands(y, finish)),
     finish,

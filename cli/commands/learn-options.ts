@@ -3,7 +3,7 @@ import { type OptionSpec, runOptions } from "./run-options.ts";
 const learning = "Learning:";
 
 /** Those of `run` that say how the report is shown mean nothing here: there are two runs. */
-const notHere: ReadonlySet<string> = new Set(["report", "json", "verbose"]);
+const notHere: ReadonlySet<string> = new Set(["report", "json", "verbose", "no-server"]);
 
 /** The options of `belljar learn`: its own, and those that say what is run and how. */
 export const learnOptions: readonly OptionSpec[] = [

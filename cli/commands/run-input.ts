@@ -19,6 +19,7 @@ export interface Presentation {
   readonly json: boolean;
   readonly quiet: boolean;
   readonly verbose: boolean;
+  readonly server: boolean;
   readonly runAs: string | null;
 }
 
@@ -148,6 +149,7 @@ export function runInputFrom(given: GivenArguments, environment: Readonly<Record
     json: has("json"),
     quiet: has("quiet"),
     verbose: has("verbose"),
+    server: !has("no-server"),
     runAs: last("run-as"),
   };
   if (has("image") && has("rootfs"))

@@ -69,6 +69,7 @@ export const runOptions: readonly OptionSpec[] = [
   { name: "stop-signal", value: "SIGNAL", group: program, describe: "what a cancelled program gets before it is killed [none]" },
   { name: "stop-timeout", value: "TIME", group: program, describe: "how long it then has [10s]" },
   { name: "tty", short: "t", group: program, describe: "give the program a terminal of its own" },
+  { name: "no-server", group: program, describe: "make a sandbox for this run even where `belljar serve` has one ready" },
 
   { name: "volume", short: "v", value: "SRC:DST[:ro|rw]", repeat: true, group: files, describe: "bind mount, read-only unless :rw" },
   { name: "in", value: "HOST[:PATH]", repeat: true, group: files, describe: "copy a file into /work before" },

@@ -4,15 +4,16 @@ import { BelljarError } from "../../policy/errors.ts";
 import { exitCodeFor } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { becomeOrdinary } from "../host/account.ts";
-import { loadConfig } from "../host/config.ts";
+import { type Config, loadConfig } from "../host/config.ts";
 import { outputsText, painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
 import { imageProgress } from "../output/image-progress.ts";
 import { runDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
-import { type PreparedRun, prepareRun } from "../run/prepare.ts";
+import { type OpenRun, openRun, type PreparedRun } from "../run/prepare.ts";
 import { runSession, type SessionResult } from "../run/session.ts";
 import { type NamedPath, refuseSharedFiles } from "../run/shared-files.ts";
 import { openStreams } from "../run/streams.ts";
+import type { Served } from "../server/choose.ts";
 import { readArguments } from "./arguments.ts";
 import { type GivenRun, type Presentation, runInputFrom } from "./run-input.ts";
 import { runOptions } from "./run-options.ts";
@@ -75,17 +76,39 @@ async function openResults({ report, plot }: Presentation): Promise<(result: Run
   };
 }
 
+/** Where a server keeps such a sandbox ready, the run is planned for that; most often there is none, and little is asked. */
+async function findServed(run: OpenRun, { presentation, input, config }: GivenRun & { readonly config: Config }): Promise<Served | null> {
+  if (!presentation.server || input.terminal) return null;
+  const { findServer, serverChoice } = await import("../server/use.ts");
+  return findServer(run, { choice: serverChoice(config, process.env), environment: process.env, wanted: input.profile });
+}
+
 /** The run itself, and what is said of it. */
-async function runPrepared(prepared: PreparedRun, { input, presentation }: GivenRun): Promise<SessionResult> {
+async function runOpened(
+  run: OpenRun,
+  { input, presentation, served }: GivenRun & { readonly served: Served | null },
+): Promise<SessionResult> {
   const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
-  if (!presentation.quiet) for (const warning of prepared.warnings) writeStderr(warningText(warning, paint));
+  const warned = new Set<string>();
+  const warn = ({ warnings }: PreparedRun): void => {
+    for (const warning of presentation.quiet ? [] : warnings) if (!warned.has(warning)) writeStderr(warningText(warning, paint));
+    for (const warning of warnings) warned.add(warning);
+  };
+  let prepared = served?.prepared ?? (await run.plan(null));
+  warn(prepared);
   checkHostFiles(presentation, prepared);
   const writeResults = await openResults(presentation);
   const streams = openStreams(presentation, input.capture);
-  const result = await runSession(prepared, { targets: streams.targets, onSignals: true }).finally(streams.close);
+  const taken = served === null ? null : await (await import("../server/use.ts")).takeSandbox(served, streams.targets);
+  if (served !== null && taken === null) {
+    prepared = await run.plan(null);
+    warn(prepared);
+  }
+  const session = { targets: streams.targets, onSignals: true, launcher: taken?.launcher ?? null, ...taken?.flows };
+  const result = await runSession(prepared, session).finally(streams.close);
   await writeResults(result.report);
   if (presentation.json) await writeStdout(runDocument(result.report, result.stdout, result.stderr));
-  if (presentation.verbose) writeStderr(usageText(result.report));
+  if (presentation.verbose) writeStderr(usageText(result.report, taken === null ? null : (served?.pool.path ?? null)));
   if (!presentation.quiet) writeStderr(verdictText(result.report, paint));
   // A program that copes says so by its end.
   const denials = result.report.verdict === "ok" && !presentation.verbose ? [] : (result.report.denials ?? []);
@@ -104,6 +127,11 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   checkTerminal(input.terminal);
   const config = configAs(presentation.runAs);
   const progress = presentation.quiet || !isatty(2) ? undefined : imageProgress();
-  const prepared = await prepareRun(input, { config, environment: process.env, ...(progress === undefined ? {} : { progress }) });
-  return exitStatus(await runPrepared(prepared, given).finally(prepared.release));
+  const run = await openRun(input, { config, environment: process.env, ...(progress === undefined ? {} : { progress }) });
+  try {
+    const served = await findServed(run, { ...given, config });
+    return exitStatus(await runOpened(run, { ...given, served }));
+  } finally {
+    await run.release();
+  }
 }

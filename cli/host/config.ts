@@ -20,6 +20,8 @@ export interface Config {
     /** cgroup v1: the directory for each controller. */
     readonly parents?: Readonly<Record<string, string>>;
   };
+  /** Whether runs take sandboxes of a run server that fits. */
+  readonly server?: "auto" | "none";
   /** How to reach registries, by host. Documented in docs/registry.md. */
   readonly registries?: RegistriesConfig;
 }
@@ -67,14 +69,16 @@ export function parseConfig(text: string, file: string): Config {
     refuse(file, `is no JSON: ${(error as Error).message}`, { cause: error });
   }
   if (!isObject(value)) refuse(file, "must be an object");
-  refuseOthers(file, "", value, ["runAs", "cgroup", "registries"]);
-  const { runAs, cgroup, registries } = value as { readonly runAs?: unknown; readonly cgroup?: unknown; readonly registries?: unknown };
+  refuseOthers(file, "", value, ["runAs", "cgroup", "registries", "server"]);
+  const { runAs, cgroup, registries, server } = value as Readonly<Record<"runAs" | "cgroup" | "registries" | "server", unknown>>;
+  if (server !== undefined && server !== "auto" && server !== "none") refuse(file, "server: must be auto or none");
   const problem = registries === undefined ? null : registriesProblem(registries);
   if (problem !== null) refuse(file, problem);
   if (runAs !== undefined && (typeof runAs !== "string" || runAs === "")) refuse(file, "runAs: must be the name of an account");
   return {
     ...(runAs === undefined ? {} : { runAs: runAs as string }),
     ...(cgroup === undefined ? {} : { cgroup: checkCgroup(file, cgroup) }),
+    ...(server === undefined ? {} : { server }),
     ...(registries === undefined ? {} : { registries: registries as RegistriesConfig }),
   };
 }

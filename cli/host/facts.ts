@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { endianness, userInfo } from "node:os";
 import { join } from "node:path";
-import type { Arch, DirectoryRootfsFacts, HostFacts } from "../../policy/compile/types.ts";
+import type { Arch, CgroupFacts, DirectoryRootfsFacts, HostFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import { quoted } from "../output/terminal.ts";
@@ -110,18 +110,25 @@ export interface ProbeOptions {
   readonly files?: HostFiles;
 }
 
+/** What a run needs to know of the host wherever its cgroup is made. */
+export type PlainFacts = Omit<HostFacts, "cgroup">;
+
+/** Leaves the cgroup of the caller and enables controllers where that is what a run's cgroup takes (see `prepareCgroup`). */
+export function probeCgroup({ policy, config, files = hostFiles() }: ProbeOptions): CgroupFacts {
+  const uid = folderUid(files, process.getuid?.() ?? 0);
+  return prepareCgroup(surveyCgroups({ files, uid, pid: process.pid, config: config.cgroup, wanted: wantedControllers(policy) }));
+}
+
 /**
  * What a run of this policy needs to know about the host, by a few dozen system calls; only what that run uses is looked up.
- * Leaves the cgroup of the caller and enables controllers where that is what a run's cgroup takes (see `prepareCgroup`).
  * Throws BelljarError `not-supported` or `rootfs-invalid`.
  */
-export function probeHostFacts({
+export function probePlainFacts({
   policy,
-  config,
   directory = null,
   environment = process.env,
   files = hostFiles(),
-}: ProbeOptions): HostFacts {
+}: Omit<ProbeOptions, "config">): PlainFacts {
   const arch = hostArch();
   const uid = process.getuid?.() ?? 0;
   const subordinate = policy.user.mode === "subordinate";
@@ -135,9 +142,6 @@ export function probeHostFacts({
     userName,
     subordinate: subordinate ? subordinateFacts(files, { name: userName, uid }) : { uids: [], gids: [], newuidmap: null, newgidmap: null },
     freeSubordinateIds: subordinate ? freeSubordinateIds(files) : null,
-    cgroup: prepareCgroup(
-      surveyCgroups({ files, uid: folderUid(files, uid), pid: process.pid, config: config.cgroup, wanted: wantedControllers(policy) }),
-    ),
     hostRootfs: rootfs === null && policy.rootfs.kind === "host" ? hostRootfsFacts(files, environment) : null,
     directoryRootfs: rootfs === null ? null : directoryRootfsFacts(rootfs),
     diskScratch: null, // made, if at all, when nothing else can be refused
@@ -147,3 +151,6 @@ export function probeHostFacts({
     ...resourceFacts(files),
   };
 }
+
+/** All of it. */
+export const probeHostFacts = (options: ProbeOptions): HostFacts => ({ ...probePlainFacts(options), cgroup: probeCgroup(options) });

@@ -8,7 +8,7 @@ import { removeUnpacked } from "../image/layer/helper.ts";
 import type { LayerIds } from "../image/layer/ids.ts";
 import { fileError } from "../run/files.ts";
 import { cacheHome } from "./cache-home.ts";
-import { userNameOf } from "./facts.ts";
+import { type PlainFacts, userNameOf } from "./facts.ts";
 import { hostFiles } from "./host-files.ts";
 import { makeFolders } from "./make-folders.ts";
 import { startTimeOf } from "./process-info.ts";
@@ -61,7 +61,7 @@ async function removePatiently(path: string, ids: LayerIds): Promise<void> {
 }
 
 /** Makes an empty folder of this process's, which `belljar gc` finds when nobody removes it. Throws BelljarError `file-unwritable`. */
-export function makeScratchFolder(environment: Environment, facts: HostFacts): ScratchFolder {
+export function makeScratchFolder(environment: Environment, facts: PlainFacts): ScratchFolder {
   const home = scratchHome(environment);
   if (home === null)
     throw new BelljarError("file-unwritable", "making the scratch folder: neither XDG_CACHE_HOME nor HOME names a folder", {

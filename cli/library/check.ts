@@ -78,6 +78,10 @@ const warm: Check = (value) =>
   Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= maxWarm
     ? null
     : `must be a whole number from 0 to ${maxWarm}`;
+const server: Check = (value) =>
+  value === "auto" || value === "none" || (text(value) === null && (value as string).startsWith("/"))
+    ? null
+    : "must be auto, none or the absolute path of a pool's folder";
 const sample: Check = (value) =>
   typeof value === "string" || typeof value === "number" ? null : "must be a duration, as text or in milliseconds";
 const sink: Check = (value) =>
@@ -99,6 +103,7 @@ const ofSandbox = {
   pull: oneOf("missing", "always", "never"),
   entrypoint: texts,
   set: object,
+  server,
 } as const satisfies Checks<SandboxOptions>;
 const ofProgram = {
   script: text,
@@ -116,7 +121,13 @@ const ofRun = { ...ofProgram, stdin, encoding, signal, onStdout: sink, onStderr:
 
 const forms = {
   "run()": { ...ofSandbox, ...ofRun, command: texts } as const satisfies Checks<RunOptions>,
-  "Sandbox.open()": { ...ofSandbox, concurrency: count(1), queueLimit: count(0), warm, signal } as const satisfies Checks<OpenOptions>,
+  "Sandbox.open()": {
+    ...ofSandbox,
+    concurrency: count(1),
+    queueLimit: count(0),
+    warm,
+    signal,
+  } as const satisfies Checks<OpenOptions>,
   "sandbox.run()": ofRun,
   "sandbox.interact()": { encoding, signal } as const satisfies Checks<InteractOptions>,
   "a program of sandbox.interact()": { ...ofProgram, command: texts, onStderr: sink } as const satisfies Checks<InteractProgram>,

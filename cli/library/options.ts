@@ -37,6 +37,11 @@ export interface SandboxOptions {
   readonly entrypoint?: readonly string[];
   /** Any profile field by its path: `{ "process.umask": "077" }`. */
   readonly set?: Readonly<Record<string, unknown>>;
+  /**
+   * Whose sandboxes runs take where these are just what they would make: `auto`, any run server's (`belljar serve`) that there is when the sandbox
+   * is opened; `none`; or the folder of a pool. Default: what the configuration says, else `auto`.
+   */
+  readonly server?: "auto" | "none" | `/${string}`;
 }
 
 /** What {@link Sandbox.open} takes. */

@@ -5,8 +5,8 @@ import { Sandbox } from "./sandbox.ts";
 
 /** Limits and variables, which both have, are the sandbox's: it has one program only. */
 function apart(options: RunOptions) {
-  const { profile, limits, env, user, volumes, network, rootfs, image, pull, entrypoint, set, command, ...program } = options;
-  const sandbox = { profile, limits, env, user, volumes, network, rootfs, image, pull, entrypoint, set, signal: options.signal };
+  const { profile, limits, env, user, volumes, network, rootfs, image, pull, entrypoint, set, server, command, ...program } = options;
+  const sandbox = { profile, limits, env, user, volumes, network, rootfs, image, pull, entrypoint, set, server, signal: options.signal };
   return { sandbox: given(sandbox) as SandboxOptions, program: program as SandboxRunOptions, command };
 }
 

@@ -7,8 +7,9 @@ import { keepErrors } from "../run/flows.ts";
 import type { ProgramInput } from "../run/input.ts";
 import type { Launcher } from "../run/launcher.ts";
 import { Pool } from "../run/pool.ts";
-import { type PreparedRun, type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
+import { type PreparedRun, type PreparedSandbox, prepareSandbox, type Venue } from "../run/prepare.ts";
 import { runSession } from "../run/session.ts";
+import { serverChoice } from "../server/use.ts";
 import { checkCommand, checkOptions, checkRoot } from "./check.ts";
 import { noFiles, passFiles } from "./folder.ts";
 import { programInput, programLimits, sandboxInput } from "./input.ts";
@@ -17,6 +18,7 @@ import { onAbort } from "./on-abort.ts";
 import type { CloseOptions, InteractOptions, InteractProgram, OpenOptions, ProgramOptions, SandboxRunOptions } from "./options.ts";
 import { endReason, Queue } from "./queue.ts";
 import { type Bytes, decoderFor, type InteractResult, type RunResult, refuseFailure, type Utf8 } from "./results.ts";
+import { findServers, type Servers } from "./served.ts";
 
 function refuseRoot(): void {
   if (process.getuid?.() !== 0 || isRootInNameOnly(readFileSync("/proc/self/uid_map", "utf8"))) return;
@@ -39,6 +41,7 @@ export class Sandbox implements AsyncDisposable {
   readonly #queue: Queue;
   readonly #active = new Set<AbortController>();
   readonly #pool: Pool | null;
+  #servers: Servers | null = null;
   #released: Promise<void> | null = null;
 
   private constructor(options: OpenOptions, prepared: PreparedSandbox) {
@@ -46,8 +49,8 @@ export class Sandbox implements AsyncDisposable {
     this.#options = options;
     this.#prepared = prepared;
     this.#queue = new Queue({ concurrency, queueLimit });
-    const size = prepared.canBeMadeAhead ? (options.warm ?? 0) : 0;
-    this.#pool = size === 0 ? null : new Pool({ size, plan: () => this.#planSpare() });
+    const { warm: size = 0 } = options;
+    this.#pool = size === 0 || !prepared.canBeMadeAhead ? null : new Pool({ size, plan: () => this.#planSpare() });
   }
 
   /** Throws BelljarError for what is wrong with options, profile, image or host; nothing has been started then. */
@@ -56,12 +59,18 @@ export class Sandbox implements AsyncDisposable {
     refuseRoot();
     const { signal } = options;
     if (signal?.aborted) throw endReason(signal);
-    const prepared = await prepareSandbox(sandboxInput(options), {
-      config: loadConfig(),
-      environment: process.env,
-      ...(signal === undefined ? {} : { signal }),
-    });
+    const [config, environment] = [loadConfig(), process.env];
+    const choice = options.server ?? serverChoice(config, environment);
+    const input = sandboxInput(options);
+    const prepared = await prepareSandbox(input, { config, environment, ...(signal === undefined ? {} : { signal }) });
     const sandbox = new Sandbox(options, prepared);
+    try {
+      const plan = (venue: Venue) => sandbox.#planSpare(venue);
+      sandbox.#servers = await findServers({ choice, environment, sandbox: prepared, profile: input.profile, plan });
+    } catch (error) {
+      await sandbox.close();
+      throw error;
+    }
     await sandbox.#pool?.filled();
     return sandbox;
   }
@@ -81,13 +90,13 @@ export class Sandbox implements AsyncDisposable {
     const start = {
       command: words,
       // A spare has a pipe already; it is ended at once.
-      stdin: stdin === undefined && this.#pool === null ? "null" : "pump",
+      stdin: stdin === undefined && this.#pool === null && this.#servers === null ? "null" : "pump",
       capture: onStdout === undefined || onStderr === undefined,
     } as const;
     const decode = decoderFor(options);
     const undo = keepErrors(stdin);
     return this.#turn({ slots: 1, signal: options.signal }, (signal) =>
-      this.#withProgram(options, { start, signal, pool: this.#pool }, async ({ prepared, files, launcher }) => {
+      this.#withProgram(options, { start, signal, ahead: true }, async ({ prepared, files, launcher }) => {
         const { report, stdout, stderr } = await runSession(prepared, {
           launcher,
           targets: [start.stdin === "null" ? "ignore" : "pipe", "pipe", "pipe"],
@@ -121,7 +130,7 @@ export class Sandbox implements AsyncDisposable {
     checkOptions("sandbox.interact()", options);
     const ready = (program: InteractProgram, signal: AbortSignal, use: (ready: ReadyProgram) => Promise<InteractResult<string>>) => {
       const start = { command: program.command, stdin: "pump", capture: program.onStderr === undefined } as const;
-      return this.#withProgram(program, { start, signal, pool: null }, use);
+      return this.#withProgram(program, { start, signal, ahead: false }, use);
     };
     for (const program of [judge, contestant]) this.#commandOf(checkOptions("a program of sandbox.interact()", program).command, program);
     return this.#turn({ slots: 2, signal: options.signal }, (signal) =>
@@ -178,16 +187,19 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** What spares have in common with most runs. The command is only to be planned with: a spare is told what to run. */
-  #planSpare(): Promise<PreparedRun> {
+  #planSpare(venue?: Venue): Promise<PreparedRun> {
     const start = { command: ["true"], stdin: "pump", capture: true } as const;
-    return this.#prepared.planRun(programInput({}, { ...start, files: noFiles, env: this.#options.env }), []);
+    return this.#prepared.planRun(programInput({}, { ...start, files: noFiles, env: this.#options.env }), [], venue);
   }
 
-  /** Plans a program, for a spare sandbox where there is one that it fits. */
+  /** Plans a program, for a sandbox that was made ahead, a server's or a spare one, where there is one that it fits. */
   async #planFor(
-    pool: Pool | null,
-    plan: (runId?: string) => Promise<PreparedRun>,
+    ahead: boolean,
+    plan: (where?: string | Venue) => Promise<PreparedRun>,
   ): Promise<{ readonly prepared: PreparedRun; readonly launcher: Launcher | null }> {
+    const served = ahead ? ((await this.#servers?.take(plan)) ?? null) : null;
+    if (served !== null) return served;
+    const pool = ahead ? this.#pool : null;
     const spare = pool?.take() ?? null;
     if (pool === null || spare === null) return { prepared: await plan(), launcher: null };
     let used = false;
@@ -205,14 +217,14 @@ export class Sandbox implements AsyncDisposable {
   /** Makes a program ready, and takes back what that made when it is over, however it ends. */
   async #withProgram<Result>(
     options: ProgramOptions,
-    { start, signal, pool }: { readonly start: ProgramStart; readonly signal: AbortSignal; readonly pool: Pool | null },
+    { start, signal, ahead }: { readonly start: ProgramStart; readonly signal: AbortSignal; readonly ahead: boolean },
     use: (ready: ReadyProgram & { readonly launcher: Launcher | null }) => Promise<Result>,
   ): Promise<Result> {
     const files = await passFiles(options);
     try {
       const input = programInput(options, { ...start, files, env: this.#options.env });
-      const plan = (runId?: string) => this.#prepared.planRun(input, programLimits(options), runId);
-      const { prepared, launcher } = await this.#planFor(pool, plan);
+      const plan = (where?: string | Venue) => this.#prepared.planRun(input, programLimits(options), where);
+      const { prepared, launcher } = await this.#planFor(ahead, plan);
       try {
         if (signal.aborted) {
           launcher?.drop();

@@ -50,8 +50,8 @@ const milliseconds = (value: number | null) => (value === null ? unknown : forma
 const count = (value: number | null) => (value === null ? unknown : String(value));
 const bytes = (value: number | null) => (value === null ? unknown : formatSize(value));
 
-/** What `--verbose` adds: usage, and which mechanism held each limit. */
-export function usageText(report: RunReport): string {
+/** What `--verbose` adds: usage, which mechanism held each limit, and whose sandbox it was. */
+export function usageText(report: RunReport, pool: string | null = null): string {
   const { time, memory, processes, disk, output } = report;
   const cpu = time.cpuExact || time.cpuMs === null ? milliseconds(time.cpuMs) : `at least ${milliseconds(time.cpuMs)}`;
   const rows: [string, string][] = [
@@ -68,6 +68,7 @@ export function usageText(report: RunReport): string {
   for (const volume of report.sandbox.writableVolumes) rows.push(["writable volume", volume]);
   const held = Object.entries(report.enforcement).map(([limit, mechanism]) => `${limit} ${mechanism}`);
   rows.push(["enforced by", held.join(", ") || "nothing"]);
+  if (pool !== null) rows.push(["sandbox of", pool]);
   const width = Math.max(...rows.map(([name]) => name.length));
   return rows.map(([name, value]) => `belljar: ${printable(name).padEnd(width)}  ${printable(value)}\n`).join("");
 }

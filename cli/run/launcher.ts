@@ -52,7 +52,8 @@ export interface LaunchOutcome {
 /** A launcher that has been started. Until it has its plan it only waits for it, or for our end. */
 export interface Launcher {
   readonly path: string;
-  readonly pid: number;
+  /** Somebody else removes what it leaves where it is killed. */
+  readonly tidiesItself: boolean;
   readonly stdin: Writable | null;
   readonly stdout: Readable | null;
   readonly stderr: Readable | null;
@@ -151,7 +152,7 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
   const { pid } = child;
   return {
     path: options.launcher,
-    pid,
+    tidiesItself: false,
     stdin: child.stdin,
     stdout: child.stdout,
     stderr: child.stderr,

@@ -1,8 +1,9 @@
 import { subordinateMaps } from "../../policy/compile/ids.ts";
-import type { HostFacts, ImageFacts, LayeredRootfsFacts } from "../../policy/compile/types.ts";
+import type { ImageFacts, LayeredRootfsFacts } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { Config } from "../host/config.ts";
+import type { PlainFacts } from "../host/facts.ts";
 import { chooseDriver } from "../host/overlay-driver.ts";
 import { applyPath } from "../image/layer/apply-path.ts";
 import type { LayerIds } from "../image/layer/ids.ts";
@@ -23,7 +24,7 @@ export type PullPolicy = "missing" | "always" | "never";
 
 export interface LayeredInput {
   readonly policy: ResolvedPolicy;
-  readonly facts: HostFacts;
+  readonly facts: PlainFacts;
   readonly config: Config;
   readonly environment: Environment;
   /** `--user`, else the image's own decides. */
@@ -43,7 +44,7 @@ export interface LayeredRoot {
 }
 
 /** Whose files unpacked ones are: as the sandbox will see them. */
-function layerIds(policy: ResolvedPolicy, facts: HostFacts): LayerIds {
+function layerIds(policy: ResolvedPolicy, facts: PlainFacts): LayerIds {
   if (policy.user.mode === "single") return { kind: "single" };
   if (policy.user.map === "isolated")
     throw new BelljarError(

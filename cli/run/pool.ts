@@ -1,8 +1,8 @@
 import { encodeExec } from "../../policy/wire/encode.ts";
-import { type ExecPlan, taskFields } from "../../policy/wire/wire.gen.ts";
 import { type Launcher, launcherPath, startLauncher } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
 import { tidyAfter } from "./session.ts";
+import { bytesEqual, wornBytes } from "./worn.ts";
 
 /** A sandbox that is ready but for what it is to run: to be used for one run, given back unused, or dropped. */
 export interface Spare {
@@ -23,33 +23,6 @@ export interface PoolOptions {
   readonly size: number;
   /** Plans the common part, under a name of its own. */
   readonly plan: () => Promise<PreparedRun>;
-}
-
-/** All that a second exec part may change. */
-const bare: Omit<ExecPlan, (typeof taskFields)[number]> = {
-  parked: true,
-  argv: ["a"],
-  interpreterFallback: false,
-  env: [],
-  rlimits: [],
-  cgroupWrites: [],
-  wallMs: 0n,
-  stopMs: 0n,
-  cpuMs: 0n,
-  memoryBytes: 0n,
-  processes: 0n,
-  outputBytes: 0n,
-  requiredMask: 0,
-  filesIn: [],
-  filesOut: [],
-};
-
-const bytesEqual = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-
-/** What the task of a plan wears when it waits, as bytes: the launcher compares the same. */
-function worn({ plan }: PreparedRun): Uint8Array {
-  const own = Object.fromEntries(taskFields.map((name) => [name, plan.exec[name]])) as Pick<ExecPlan, (typeof taskFields)[number]>;
-  return encodeExec({ ...bare, ...own });
 }
 
 /**
@@ -139,12 +112,12 @@ export class Pool {
     const isParked = await Promise.race([launcher.parked.then(() => true), launcher.exited.then(() => false)]);
     this.#living.delete(launcher);
     if (!isParked) return;
-    const wears = worn(template);
+    const wears = wornBytes(template.plan.exec);
     this.#ready.push({
       runId: template.plan.sandbox.runId,
       lives: () => lives,
       launcher: { ...launcher, begin: async ({ execBytes }) => launcher.resume(execBytes) },
-      fits: (run) => bytesEqual(run.sandboxBytes, template.sandboxBytes) && bytesEqual(worn(run), wears),
+      fits: (run) => bytesEqual(run.sandboxBytes, template.sandboxBytes) && bytesEqual(wornBytes(run.plan.exec), wears),
     });
     if (this.#closed) launcher.drop();
   }

@@ -1,10 +1,11 @@
 import { compilePlan, scopeUnit } from "../../policy/compile/index.ts";
-import type { HostFacts, LaunchPlan } from "../../policy/compile/types.ts";
+import type { CgroupFacts, HostFacts, LaunchPlan } from "../../policy/compile/types.ts";
 import { BelljarError } from "../../policy/errors.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditContext } from "../../policy/verdict/denials.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
 import { encodeExec, encodeSandbox } from "../../policy/wire/encode.ts";
+import type { PlainFacts } from "../host/facts.ts";
 import type { Scope } from "../host/systemd-scope.ts";
 import { maxCaptureBytes } from "./capture.ts";
 import { checkVolumeSource } from "./files.ts";
@@ -55,12 +56,33 @@ export interface PrepareContext extends RootContext {
   readonly ahead?: boolean;
 }
 
+/** Where somebody else makes the sandbox of a run: what its plan has to be made for. */
+export interface Venue {
+  readonly runId: string;
+  readonly cgroup: CgroupFacts;
+  /** Limits of the session that makes it; else the caller's own. */
+  readonly limits?: Partial<PlainFacts>;
+}
+
+/** A run that may be planned for several places, of which it takes one. */
+export interface OpenRun {
+  /** Throws BelljarError; each plan is released with the run. */
+  plan(venue: Venue | null): Promise<PreparedRun>;
+  readonly policy: ResolvedPolicy;
+  readonly plainFacts: PlainFacts;
+  release(): Promise<void>;
+}
+
 /** A sandbox for any number of runs: what they have in common has been done. */
 export interface PreparedSandbox {
-  /** Compiles one program, under limits of its own where some are given, and under that name where it has one already. Throws BelljarError; else `release` must be called after the run. */
-  planRun(program: ProgramInput, limits: readonly Override[], runId?: string): Promise<PreparedRun>;
+  /** Compiles one program, under limits of its own where some are given, and under that name, or for that place, where it has one already. Throws BelljarError; else `release` must be called after the run. */
+  planRun(program: ProgramInput, limits: readonly Override[], where?: string | Venue): Promise<PreparedRun>;
   /** Whether what is made for one run can serve another: not where it lies in a folder or a systemd scope of the run's own. */
   readonly canBeMadeAhead: boolean;
+  readonly policy: ResolvedPolicy;
+  readonly plainFacts: PlainFacts;
+  /** Where the cgroups of its runs are made; this may move the process. */
+  cgroup(): CgroupFacts;
   /** To be called when the last run has been released. */
   release(): Promise<void>;
 }
@@ -113,19 +135,21 @@ function scopeOf({ sandbox }: LaunchPlan, facts: HostFacts): Scope | null {
   return { unit: scopeUnit(sandbox.runId), path: hierarchy.parent };
 }
 
+/** For a plan that is carried out here, or in another's place. */
+const factsAt = (root: Root, policy: ResolvedPolicy, venue: Venue | null): HostFacts =>
+  venue === null ? root.factsFor(policy) : { ...root.plainFacts, ...venue.limits, cgroup: venue.cgroup };
+
 async function planOn(
   root: Root,
   { policy: asked, provenance, files, warnings: said, digest }: KnownProfile,
   wish: Wish,
-  ahead = false,
+  host: HostFacts,
 ): Promise<PreparedRun> {
   const { layered } = root;
   const { input } = wish;
   const filters = await root.filtersFor(asked);
   const image = layered?.facts.image ?? null;
   const { policy, request } = await withImage(wish, { policy: asked, provenance, image });
-  const found = root.factsFor(asked);
-  const host = ahead ? factsAhead(found) : found;
   const scratch = await root.takeScratch();
   const release = async (): Promise<void> => scratch?.remove();
   try {
@@ -155,13 +179,7 @@ async function planOn(
       audit: filters.audit === null ? null : { ...filters.audit, arch: host.arch },
       enforcement,
       captureBytes: policy.limits.output ?? maxCaptureBytes,
-      warnings: [
-        ...said,
-        ...(host === found ? [] : [noScope]),
-        ...filters.warnings,
-        ...(layered?.warnings ?? []),
-        ...warnings.map((warning) => warning.message),
-      ],
+      warnings: [...said, ...filters.warnings, ...(layered?.warnings ?? []), ...warnings.map((warning) => warning.message)],
       release,
     };
   } catch (error) {
@@ -201,22 +219,29 @@ export async function prepareSandbox(input: SandboxInput, context: RootContext):
     return profile;
   };
   return {
-    planRun: async (program, limits, runId) => {
+    planRun: async (program, limits, where) => {
       const resolved = await underLimits(limits);
       const policy = withCaptureLimit(resolved.policy, program.capture);
-      return planOn(root, { ...resolved, policy }, wishOf({ ...input, ...program }, { policy, environment: context.environment, runId }));
+      const venue = typeof where === "object" ? where : null;
+      const runId = venue?.runId ?? (where as string | undefined);
+      const wish = wishOf({ ...input, ...program }, { policy, environment: context.environment, runId });
+      return planOn(root, { ...resolved, policy }, wish, factsAt(root, policy, venue));
     },
-    canBeMadeAhead: base.profile.policy.scratch.storage !== "disk" && !hasScope(root.factsFor(base.profile.policy)),
+    get canBeMadeAhead() {
+      return base.profile.policy.scratch.storage !== "disk" && !hasScope(root.factsFor(base.profile.policy));
+    },
+    policy: base.profile.policy,
+    plainFacts: root.plainFacts,
+    cgroup: () => root.factsFor(base.profile.policy).cgroup,
     release: root.release,
   };
 }
 
 /**
- * Everything between a request and a start: resolves the profile, checks the caller's files, probes the host, makes an image ready,
- * compiles and encodes the plan. But for the image store nothing has been started or changed when it throws a BelljarError; when it
- * does not, `release` must be called after the run.
+ * Everything between a request and a plan: resolves the profile, checks the caller's files, probes the host, makes an image ready. But for the
+ * image store nothing has been started or changed when it throws a BelljarError; when it does not, `release` must be called after the run.
  */
-export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
+export async function openRun(input: RunInput, context: PrepareContext): Promise<OpenRun> {
   const resolved = await resolveOnce({ reference: input.profile, overrides: [...input.overrides, ...volumeOverrides(input.volumes)] });
   const { profile, keep } = resolved;
   const policy = withCaptureLimit(profile.policy, input.capture);
@@ -225,11 +250,33 @@ export async function prepareRun(input: RunInput, context: PrepareContext): Prom
   checkMounts(policy);
   if (ahead) refuseFolder(policy);
   const root = await openRoot({ profile: { ...profile, policy }, keep }, input, context);
+  const plans: PreparedRun[] = [];
+  return {
+    plan: async (venue) => {
+      const there = venue === null ? wish : { ...wish, request: { ...wish.request, runId: venue.runId } };
+      const found = factsAt(root, policy, venue);
+      const host = ahead ? factsAhead(found) : found;
+      const warnings = host === found ? profile.warnings : [...profile.warnings, noScope];
+      const run = await planOn(root, { ...profile, policy, warnings }, there, host);
+      plans.push(run);
+      return run;
+    },
+    policy,
+    plainFacts: root.plainFacts,
+    release: async () => {
+      for (const run of plans) await run.release();
+      await root.release();
+    },
+  };
+}
+
+/** The same, with the plan of a run that makes its sandbox itself, compiled and encoded. */
+export async function prepareRun(input: RunInput, context: PrepareContext): Promise<PreparedRun> {
+  const run = await openRun(input, context);
   try {
-    const run = await planOn(root, { ...profile, policy }, wish, ahead);
-    return { ...run, release: () => run.release().finally(root.release) };
+    return { ...(await run.plan(null)), release: run.release };
   } catch (error) {
-    await root.release();
+    await run.release();
     throw error;
   }
 }

@@ -1,9 +1,9 @@
 import { isLayered } from "../../policy/compile/rootfs.ts";
-import type { HostFacts } from "../../policy/compile/types.ts";
+import type { CgroupFacts, HostFacts } from "../../policy/compile/types.ts";
 import type { ResolvedPolicy } from "../../policy/profile/types.ts";
 import type { AuditPurpose } from "../../policy/seccomp/audit-types.ts";
 import type { Config } from "../host/config.ts";
-import { probeHostFacts, wantedControllers } from "../host/facts.ts";
+import { type PlainFacts, probeCgroup, probePlainFacts, wantedControllers } from "../host/facts.ts";
 import type { ScratchFolder } from "../host/scratch-folder.ts";
 import { type Filters, filtersFor } from "./filters.ts";
 import type { SandboxInput } from "./input.ts";
@@ -25,6 +25,8 @@ export interface RootContext {
 export interface Root {
   /** Facts of the host for a policy that differs from the sandbox's in its limits only. */
   factsFor(policy: ResolvedPolicy): HostFacts;
+  /** The same but for where a cgroup can be made: what is asked for that may move this process. */
+  readonly plainFacts: PlainFacts;
   /** Filters for the same: of the limits they depend on cpuset, which the base filter holds. */
   filtersFor(policy: ResolvedPolicy): Promise<Filters>;
   readonly config: Config;
@@ -45,13 +47,13 @@ export async function openRoot(
 ): Promise<Root> {
   const { policy, filterKey } = profile;
   const { config, environment, progress, signal, purpose } = context;
-  const host = probeHostFacts({ policy, config, environment });
-  const facts = new Map([[controllersOf(policy), host]]);
+  const host = probePlainFacts({ policy, environment });
+  const cgroups = new Map<string, CgroupFacts>();
   const factsFor = (other: ResolvedPolicy): HostFacts => {
     const key = controllersOf(other);
-    const found = facts.get(key) ?? probeHostFacts({ policy: other, config, environment });
-    facts.set(key, found);
-    return found;
+    const cgroup = cgroups.get(key) ?? probeCgroup({ policy: other, config });
+    cgroups.set(key, cgroup);
+    return { ...host, cgroup };
   };
   // First of all, since they may be refused: an image changes nothing that filters depend on, nor do limits but one. What is heard on purpose is another filter than the profile's own.
   const filters = await filtersFor(policy, { arch: host.arch, purpose, knownKey: purpose === undefined ? filterKey : null });
@@ -83,6 +85,7 @@ export async function openRoot(
     }
     return {
       factsFor,
+      plainFacts: host,
       filtersFor: filtersOf,
       config,
       layered,

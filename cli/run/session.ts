@@ -107,6 +107,10 @@ export async function tidyAfter(
   );
 }
 
+/** A sink may have to wait for its own reader: so long after the end that somebody wished for. */
+const deliveryMs = 1000;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
 /** From a plan for a launcher that waits for it to the report. Throws BelljarError `stream-failed` when a source or sink failed. */
 export async function superviseRun(
   prepared: PreparedRun,
@@ -116,11 +120,16 @@ export async function superviseRun(
   await run.begin(prepared);
   const cancelling = cancelOn(run, options, { early: options.early?.() ?? null, stopMs: Number(prepared.plan.exec.stopMs) });
   const flows = connect(run, { ...options, captureBytes: prepared.captureBytes }, cancelling.ask);
-  // Who wished for the end does not wait for a sink that takes nothing.
-  void cancelling.wished.then(() => run.exited).then(flows.giveUp);
+  // Who wished for the end does not wait for a sink that takes nothing. What a server's launcher still had is here when that ends.
+  const delivered = (): Promise<unknown> =>
+    run.tidiesItself ? Promise.race([flows.settled().catch(() => undefined), pause(deliveryMs)]) : Promise.resolve();
+  void cancelling.wished
+    .then(() => run.exited)
+    .then(delivered)
+    .then(flows.giveUp);
   try {
     const outcome = await run.outcome;
-    await tidyAfter(outcome, { launcher: run.path, prepared });
+    if (!run.tidiesItself) await tidyAfter(outcome, { launcher: run.path, prepared });
     await flows.settled();
     return {
       report: await reportOf(prepared, outcome, { launcher: run.path, cancelled: cancelling.asked(), signal: cancelling.signal() }),

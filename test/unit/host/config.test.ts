@@ -14,7 +14,7 @@ test("a whole configuration", () => {
 test.each([
   ["{", "is no JSON"],
   ["[]", "must be an object"],
-  ['{"runas":"x"}', "runas: unknown key (known: runAs, cgroup, registries)"],
+  ['{"runas":"x"}', "runas: unknown key (known: runAs, cgroup, registries, server)"],
   ['{"runAs":7}', "runAs: must be the name of an account"],
   ['{"runAs":""}', "runAs: must be the name of an account"],
   ['{"cgroup":1}', "cgroup: must be an object"],
