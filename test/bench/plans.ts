@@ -15,7 +15,8 @@ export interface BenchPlan {
 }
 
 const request: RunRequest = {
-  runId: `belljar-run-${process.pid}-bench`,
+  // As long as a run server wants it, which puts names of its own there.
+  runId: `belljar-run-${String(process.pid).padStart(10, "0")}-${"0".repeat(16)}`,
   command: ["/bin/true"],
   cwd: null,
   env: [],
