@@ -2,6 +2,8 @@
 /*
  * belljar-launch: applies a plan and tells what happened. No policy, no heap, no globals.
  *
+ *   belljar-launch FILE [OPTIONS] -- COMMAND...
+ *                                    one run of a compiled plan (docs/plan-file.md)
  *   belljar-launch run               plan and record over descriptor 3 (a Unix stream socket); stdio is the caller's
  *   belljar-launch check             reads both parts of a plan from stdin, checks them, does nothing else
  *   belljar-launch probe             one JSON object: what this host permits
@@ -13,10 +15,11 @@
  *   belljar-launch version
  */
 #include <stdio.h>
+#include <termios.h>
 
+#include "front.h"
 #include "lock.h"
 #include "probe.h"
-#include "run.h"
 #include "serve.h"
 #include "sys.h"
 #include "util.h"
@@ -36,42 +39,6 @@ static int own_descriptors(unsigned int first)
 			return -EBADF;
 	/* Whatever else the caller leaked to us must not reach the sandbox. */
 	return sys_close_range(first, ~0u, 0);
-}
-
-static int prepare(struct run *run)
-{
-	int r = plan_read(run->control, &run->plan);
-
-	if (r < 0) {
-		run->plan = (struct plan){ 0 };
-		return run_fail(run, STAGE_PARENT, r == -EBADMSG ? STEP_CHECK_PLAN : STEP_READ_PLAN, 0, r, "plan");
-	}
-	r = run_events(run);
-	if (r < 0)
-		return r;
-	r = terminal_raw(run);
-	/* Only now: a run with a terminal that was started in the background has to stop there, like any other program. */
-	(void)signal(SIGTTOU, SIG_IGN);
-	return r;
-}
-
-static int run_once(void)
-{
-	/* Three stream buffers: zeroing them, as hardening would, costs more than the rest of the set-up. */
-	struct run run __attribute__((uninitialized));
-
-	run_initialise(&run, CONTROL_FD);
-	if (prepare(&run) == 0)
-		(void)launch_start(&run);
-	if (run.init_pid > 0)
-		supervise(&run);
-	if (run.plan.sandbox)
-		companions_kill(&run);
-	terminal_restore(&run);
-	if (run.plan.exec && !run.caller_gone)
-		files_copy_out(&run);
-	record_send(&run);
-	return 0;
 }
 
 static int check(void)
@@ -115,15 +82,16 @@ int main(int argc, char **argv)
 		(void)write_all(1, line, sizeof(line) - 1);
 		return 0;
 	}
-	if (strcmp(mode, "run") != 0 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
-		say("belljar-launch: run|serve|check|probe|probe-overlay FOLDER|restore-terminal|version; run wants a "
-		    "socket "
-		    "as descriptor 3\n");
+	if (argc >= 2 && strcmp(mode, "run") != 0)
+		return front_main(argc, argv);
+	if (argc < 2 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+		say("belljar-launch: FILE|run|serve|check|probe|probe-overlay FOLDER|restore-terminal|version; run "
+		    "wants a socket as descriptor 3\n");
 		return EXIT_USAGE;
 	}
 	if (own_descriptors(CONTROL_FD + 1) < 0) {
 		say("belljar-launch: cannot set up descriptors\n");
 		return EXIT_USAGE;
 	}
-	return run_once();
+	return run_whole(CONTROL_FD);
 }

@@ -177,6 +177,11 @@ static bool check_record(struct walk *walk, const uint8_t *at, uint16_t id)
 	return true;
 }
 
+const struct wire_record *plan_record(uint16_t id)
+{
+	return &wire_records[id];
+}
+
 static uint16_t root_of(uint32_t kind)
 {
 	return kind == PLAN_KIND_SANDBOX ? WIRE_RECORD_SANDBOX_PLAN

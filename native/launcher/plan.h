@@ -58,6 +58,9 @@ struct handover {
  */
 int plan_check(const void *bytes, size_t length, uint32_t kind);
 
+/* The layout of a record of the table. */
+const struct wire_record *plan_record(uint16_t id);
+
 /* Reads both parts from a stream, checks them, fills ret_plan. 0, -EBADMSG, -EPIPE or another negative errno. */
 int plan_read(int fd, struct plan *ret_plan);
 

@@ -78,6 +78,8 @@ void members_signal(const struct server *server, int signal);
 /* tidy.c: cgroups of members that were killed. */
 int tidy_open(struct server *server);
 /* True when nothing is left. */
+/* One cgroup of a run; true when it is gone. */
+bool tidy_cgroup(int parent, const char *name, uint32_t version);
 bool tidy_member(const struct server *server, const struct member *member);
 
 /* member.c: the life of one, in a process of its own. Returns its exit status: 0 when it has left nothing. */

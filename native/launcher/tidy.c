@@ -40,6 +40,11 @@ static bool removed_v2(int parent, const char *name)
 	return removed(run, "exec-1") && removed(run, "init") && removed(parent, name);
 }
 
+bool tidy_cgroup(int parent, const char *name, uint32_t version)
+{
+	return version == 2 ? removed_v2(parent, name) : removed(parent, name);
+}
+
 bool tidy_member(const struct server *server, const struct member *member)
 {
 	char name[RUN_NAME_LENGTH + 1];
@@ -47,7 +52,6 @@ bool tidy_member(const struct server *server, const struct member *member)
 
 	run_name(member->pid, member->number, name);
 	for (uint32_t i = 0; i < server->plan.sandbox->cgroups.count; i++)
-		is_clean &= hierarchy(server, i)->version == 2 ? removed_v2(server->cgroups[i], name)
-							       : removed(server->cgroups[i], name);
+		is_clean &= tidy_cgroup(server->cgroups[i], name, hierarchy(server, i)->version);
 	return is_clean;
 }

@@ -159,6 +159,21 @@ cv +=
   "struct verdict_rule { uint32_t evidence, only_if_failed, evidence_if_failed; };\n/* In order of precedence; the last has no evidence and always holds. */\n";
 cv += `static const struct verdict_rule verdict_rules[VERDICT_COUNT] = {\n${verdicts.verdicts.map((v) => `\t{ ${v.evidence ? `EVIDENCE_${upper(v.evidence)}` : "0"}, ${v.onlyIfFailed ? 1 : 0}, ${v.evidenceIfFailed ? `EVIDENCE_${upper(v.evidenceIfFailed)}` : "0"} }, /* ${v.name} */`).join("\n")}\n};\n\n#endif\n`;
 
+// ---- C names ----
+const cText = (text) => JSON.stringify(text).replaceAll("?", "\\?");
+const cNames = (name, texts) => `static const char *const ${name}[] = {\n${texts.map((text) => `\t${cText(text)},`).join("\n")}\n};\n\n`;
+const cNamesOf = {
+  limit_names: def.enums.Limit,
+  mechanism_names: def.enums.Mechanism,
+  stage_names: def.enums.Stage,
+  step_names: def.steps.map((step) => step.name),
+  step_docs: def.steps.map((step) => step.doc),
+  verdict_names: verdicts.verdicts.map((verdict) => verdict.name),
+};
+let cn = `${generatedC}/* The table's words for what a record has as numbers; only names.c includes this. */\n#ifndef BELLJAR_NAMES_GEN_H\n#define BELLJAR_NAMES_GEN_H\n\n`;
+for (const [name, texts] of Object.entries(cNamesOf)) cn += cNames(name, texts);
+cn += "#endif\n";
+
 // ---- TypeScript ----
 const tsType = (type) => {
   const [head, arg] = type.split(":");
@@ -225,6 +240,7 @@ const outputs = {
   "native/launcher/gen/wire.gen.h": c,
   "native/launcher/gen/tables.gen.h": ct,
   "native/launcher/gen/verdicts.gen.h": cv,
+  "native/launcher/gen/names.gen.h": cn,
   "policy/wire/wire.gen.ts": ts,
   "policy/verdict/verdicts.gen.ts": tv,
   "docs/launch-steps.md": md,
