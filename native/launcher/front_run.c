@@ -216,9 +216,9 @@ int front_run(struct front *front)
 	if (!front->report.has_record) {
 		explain(front, &with, status);
 		tidy(front);
-	} else if (front->first_signal && !front->report.record.cancel_signal)
+	} else if (front->first_signal && !front->report.record.cancel_signal) {
 		/* A signal that reached us and not the launcher is still what cancelled the run. */
 		front->report.record.cancel_signal = front->first_signal;
-}
-return 0;
+	}
+	return 0;
 }

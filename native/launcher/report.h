@@ -78,6 +78,7 @@ const char *report_hint(const struct report *report);
 bool report_output_error(struct text *to, const struct report *report, uint32_t index);
 
 /* report_json.c */
+uint64_t report_output_bytes(const struct report *report, uint32_t index);
 void report_json(struct json *json, const struct report *report, struct text *scratch);
 uint32_t report_verdict(const struct report *report);
 /* As of `belljar run`. */

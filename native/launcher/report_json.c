@@ -130,7 +130,7 @@ static void put_streams(struct json *json, const struct wire_run_record *record)
 	json_close(json, '}');
 }
 
-static uint64_t output_bytes(const struct report *report, uint32_t index)
+uint64_t report_output_bytes(const struct report *report, uint32_t index)
 {
 	for (uint32_t i = 0; i < report->output_count; i++)
 		if (report->outputs[i].index == index)
@@ -152,7 +152,7 @@ static void put_outputs(struct json *json, const struct report *report, struct t
 			  plan_text(&report->exec_part,
 				    plan_item(&report->exec_part, report->exec->files_out, wire_file_out, i)->source));
 		json_key(json, "bytes");
-		json_count(json, failed ? NOT_MEASURED : output_bytes(report, i));
+		json_count(json, failed ? NOT_MEASURED : report_output_bytes(report, i));
 		json_key(json, "error");
 		if (failed)
 			json_text(json, scratch->at);

@@ -166,8 +166,9 @@ static bool is_incomplete(const struct report *report)
 
 int report_status(const struct report *report)
 {
-	const struct wire_run_record *record = &report->record;
+	struct wire_run_record record;
 
+	report_record(&record, report);
 	switch ((enum verdict)report_verdict(report)) {
 	case VERDICT_OK:
 		/* A program that succeeded without leaving what was asked of it is a failure of the run. */
@@ -175,10 +176,10 @@ int report_status(const struct report *report)
 			return OWN_FAILURE;
 		__attribute__((fallthrough));
 	case VERDICT_EXIT_NONZERO:
-		return record->exit_code >= 0 ? record->exit_code : OWN_FAILURE;
+		return record.exit_code >= 0 ? record.exit_code : OWN_FAILURE;
 	case VERDICT_SIGNALED:
 	case VERDICT_SYSCALL_DENIED:
-		return 128 + record->signal;
+		return 128 + record.signal;
 	case VERDICT_MEMORY_LIMIT:
 	case VERDICT_CPU_TIME_LIMIT:
 	case VERDICT_WALL_TIME_LIMIT:
@@ -187,12 +188,9 @@ int report_status(const struct report *report)
 	case VERDICT_PROCESS_LIMIT:
 		return LIMIT_REACHED;
 	case VERDICT_START_FAILED:
-		return record->start_failure == START_FAILURE_NOT_FOUND ? NOT_FOUND : NOT_EXECUTABLE;
-	case VERDICT_CANCELLED: {
-		int signal = report->has_record ? record->cancel_signal : report->cancel_signal;
-
-		return 128 + (signal > 0 ? signal : 2);
-	}
+		return record.start_failure == START_FAILURE_NOT_FOUND ? NOT_FOUND : NOT_EXECUTABLE;
+	case VERDICT_CANCELLED:
+		return 128 + (record.cancel_signal > 0 ? record.cancel_signal : 2);
 	case VERDICT_SANDBOX_ERROR:
 	case VERDICT_COUNT:
 		break;

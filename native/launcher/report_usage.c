@@ -23,9 +23,11 @@ static size_t width_of(const char *text)
 	return width;
 }
 
-static void put_printable(struct sink *sink, const char *text)
+/* Returns how wide what it wrote is. */
+static size_t put_printable(struct sink *sink, const char *text)
 {
 	const char *end = text + strlen(text);
+	size_t width = 0;
 
 	while (text < end) {
 		char character[8] = { 0 }, shown[32];
@@ -34,37 +36,31 @@ static void put_printable(struct sink *sink, const char *text)
 		(void)utf8_put(utf8_take(&text, end, NULL), character);
 		utf8_add_printable(&to, character);
 		sink_text(sink, shown);
+		width += width_of(shown);
 	}
+	return width;
 }
 
 static void put_row(struct table *table, const char *prefix, const char *name, const char *value)
 {
+	size_t width;
+
 	sink_text(table->sink, "belljar: ");
 	sink_text(table->sink, prefix);
-	put_printable(table->sink, name);
-	for (size_t width = width_of(prefix) + width_of(name); width < table->width; width++)
+	width = width_of(prefix) + put_printable(table->sink, name);
+	for (; width < table->width; width++)
 		sink_text(table->sink, " ");
 	sink_text(table->sink, "  ");
-	put_printable(table->sink, value);
+	(void)put_printable(table->sink, value);
 	sink_text(table->sink, "\n");
 }
 
 static void add_time(struct text *to, uint64_t ns)
 {
-	uint64_t tenths = (ns + 50000) / 100000;
-
-	if (ns == NOT_MEASURED) {
+	if (ns == NOT_MEASURED)
 		text_add(to, "not measured");
-	} else if (tenths >= 10000) {
-		units_add(to, LIMIT_UNIT_DURATION, (ns + 500000) / 1000000);
-	} else {
-		text_add_u64(to, tenths / 10);
-		if (tenths % 10) {
-			text_add(to, ".");
-			text_add_u64(to, tenths % 10);
-		}
-		text_add(to, " ms");
-	}
+	else
+		units_add_time(to, ns);
 }
 
 static void add_count(struct text *to, uint64_t value, uint32_t unit)
@@ -134,9 +130,7 @@ static void put_files(struct table *table, const struct report *report, struct t
 
 		if (!report_output_error(&text, report, i)) {
 			text = *scratch;
-			for (uint32_t k = 0; k < report->output_count; k++)
-				if (report->outputs[k].index == i)
-					add_count(&text, report->outputs[k].bytes, LIMIT_UNIT_SIZE);
+			add_count(&text, report_output_bytes(report, i), LIMIT_UNIT_SIZE);
 		}
 		put_row(table, "out ", source_of(report, i), scratch->at);
 	}

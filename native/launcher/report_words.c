@@ -90,7 +90,9 @@ void report_add_limit(struct text *to, const struct report *report, uint32_t lim
 {
 	const struct wire_report_limit *words = words_item(report, limits, wire_report_limit, limit);
 
-	if (words->unit == LIMIT_UNIT_FRACTION || words->unit == LIMIT_UNIT_LIST)
+	if (!report->limits[limit].is_set)
+		text_add(to, "its host"); /* no record says so */
+	else if (words->unit == LIMIT_UNIT_FRACTION || words->unit == LIMIT_UNIT_LIST)
 		text_add(to, report_word(report, words->text));
 	else
 		units_add(to, words->unit, report->limits[limit].value);

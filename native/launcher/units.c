@@ -37,27 +37,37 @@ static void add_size(struct text *to, uint64_t bytes)
 	text_add(to, names[i]);
 }
 
-/* The double that is nearest to the quotient, to two decimals: as the command divides, and as its language rounds. */
-static uint64_t hundredths(uint64_t value, uint64_t divisor)
+/* A double as the command's language writes it with so many decimals: to the nearest, of its exact value, half up; then without zeros at the end. */
+static void add_fixed(struct text *to, double value, uint64_t scale)
 {
-	const unsigned int bits = 51; /* of a double from 2 up there are no more behind the point */
-	unsigned __int128 exact = (unsigned __int128)((double)value / (double)divisor * (double)(UINT64_C(1) << bits));
+	const unsigned int bits = 60; /* more than what a double of these sizes has behind the point */
+	unsigned __int128 exact = (unsigned __int128)(value * (double)(UINT64_C(1) << bits));
 
-	return (uint64_t)((exact * 100 + (UINT64_C(1) << (bits - 1))) >> bits);
+	add_decimal(to, (uint64_t)((exact * scale + (UINT64_C(1) << (bits - 1))) >> bits), scale);
 }
 
-static void add_duration(struct text *to, uint64_t ms)
+static void add_duration(struct text *to, double ms)
 {
 	if (ms < 1000) {
-		text_add_u64(to, ms);
+		add_fixed(to, ms, 10);
 		text_add(to, " ms");
 	} else if (ms < 120000) {
-		add_decimal(to, ms, 1000);
+		add_fixed(to, ms / 1000, 1000);
 		text_add(to, " s");
+	} else if (ms < 7200000) {
+		add_fixed(to, ms / 60000, 100);
+		text_add(to, " min");
 	} else {
-		add_decimal(to, hundredths(ms, ms < 7200000 ? 60000 : 3600000), 100);
-		text_add(to, ms < 7200000 ? " min" : " h");
+		add_fixed(to, ms / 3600000, 100);
+		text_add(to, " h");
 	}
+}
+
+void units_add_time(struct text *to, uint64_t ns)
+{
+	uint64_t us = ns / 1000 + (ns % 1000 >= 500);
+
+	add_duration(to, (double)us / 1000);
 }
 
 void units_add(struct text *to, uint32_t unit, uint64_t value)
@@ -65,7 +75,7 @@ void units_add(struct text *to, uint32_t unit, uint64_t value)
 	if (unit == LIMIT_UNIT_SIZE)
 		add_size(to, value);
 	else if (unit == LIMIT_UNIT_DURATION)
-		add_duration(to, value);
+		add_duration(to, (double)value);
 	else
 		text_add_u64(to, value);
 }
