@@ -45,6 +45,13 @@ function condition({ index, op, value, valueTwo }: WrittenArg): Condition {
     : { index, op: ops[op as keyof typeof ops], value };
 }
 
+/** Of several conditions on one call libseccomp 2.5 may never make its tree: these calls are not compared. */
+const withoutMany = (rules: readonly WrittenRule[]): readonly WrittenRule[] =>
+  rules.map((rule) => ({ ...rule, names: rule.names.filter((name) => conditionsOn(rules, name) <= 1) }));
+
+const conditionsOn = (rules: readonly WrittenRule[], name: string): number =>
+  rules.filter(({ names, args }) => args.length > 0 && names.includes(name)).length;
+
 /** As runc and crun do it: what says the default is left out, the rest is added in the file's order. */
 function engine(rules: readonly WrittenRule[], defaultErrno: number): Uint8Array {
   const filter = new Filter(actions.errno(defaultErrno));
@@ -96,10 +103,9 @@ test("means what libseccomp makes of it, where the upper halves are empty", () =
   fc.assert(
     fc.property(rules, probe, (written, calls) => {
       const text = JSON.stringify({ defaultAction: "SCMP_ACT_ERRNO", syscalls: [start, ...written] });
-      const [ours, theirs] = [compiled(text), engine(written, 1)];
-      const conditions = (name: string) => written.filter(({ names, args }) => args.length > 0 && names.includes(name)).length;
+      const [ours, theirs] = [compiled(text), engine(withoutMany(written), 1)];
       for (const [name, args] of calls) {
-        if (conditions(name) > 1) continue;
+        if (conditionsOn(written, name) > 1) continue;
         // What the kernel does not read is not compared by us.
         const narrow = args.map((arg, index) => BigInt.asUintN(argumentWidth(name, index), BigInt(arg)));
         const call = { arch, nr: numbers[name] ?? -1, args: narrow };
