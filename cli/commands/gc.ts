@@ -13,9 +13,10 @@ import { removeUnpacked } from "../image/layer/helper.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { printable } from "../output/terminal.ts";
+import { poolHomes, poolPattern } from "../server/places.ts";
 
 export interface Removed {
-  readonly kind: "cgroup" | "run-folder" | "scratch-folder" | "temporary-file" | "store-session";
+  readonly kind: "cgroup" | "run-folder" | "pool" | "scratch-folder" | "temporary-file" | "store-session";
   readonly path: string;
   readonly why: string;
   /** Processes that were still in it. */
@@ -50,9 +51,9 @@ async function staleCgroups(uid: number): Promise<readonly Removed[]> {
 }
 
 /** Folders that runs made in `dir` and whose maker is gone; a process of the same number that started at another time is another one. */
-function foldersLeftIn(dir: string, uid: number): readonly { readonly path: string; readonly why: string }[] {
+function foldersLeftIn(dir: string, uid: number, pattern = runFolderPattern): readonly { readonly path: string; readonly why: string }[] {
   return names(dir).flatMap((name) => {
-    const [, pid, startTime] = runFolderPattern.exec(name) ?? [];
+    const [, pid, startTime] = pattern.exec(name) ?? [];
     const path = join(dir, name);
     if (pid === undefined || startTimeOf(Number(pid)) === Number(startTime) || !isPrivate(path, uid)) return [];
     return [{ path, why: `process ${pid} is gone` }];
@@ -69,6 +70,15 @@ function staleRunFolders(uid: number): readonly Removed[] {
   );
   for (const dir of fallback) if (isPrivate(dir, uid) && names(dir).length === 0) rmdirSync(dir);
   return removed;
+}
+
+/** Folders of pools that nobody serves any more. */
+function stalePools(uid: number): readonly Removed[] {
+  return poolHomes(process.env, uid).flatMap((home) =>
+    (isPrivate(home, uid) ? foldersLeftIn(home, uid, poolPattern) : []).map(({ path, why }) =>
+      attempt("pool", path, why, () => rmSync(path, { recursive: true })),
+    ),
+  );
 }
 
 /** Scratch folders on disk, with what other ids than ours may own in them. */
@@ -127,6 +137,7 @@ export async function gcCommand({ json, runAs }: { readonly json: boolean; reado
   const removed = [
     ...(await staleCgroups(uid)),
     ...staleRunFolders(uid),
+    ...stalePools(uid),
     ...(await staleScratchFolders(uid)),
     ...staleParts(uid),
     ...(await staleStoreSessions()),

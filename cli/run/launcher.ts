@@ -9,6 +9,7 @@ import { quoted } from "../output/terminal.ts";
 import { reasonOf } from "./files.ts";
 import { messageReader } from "./framing.ts";
 import type { StreamTarget } from "./streams.ts";
+import type { Undelivered } from "./undelivered.ts";
 
 /** The launcher: beside the bundle, beside the sources, or where $BELLJAR_LAUNCHER says. */
 export function launcherPath(environment: Readonly<Record<string, string | undefined>> = process.env): string {
@@ -67,6 +68,8 @@ export interface Launcher {
   readonly cancel: () => void;
   /** Closes the lifeline: the launcher kills everything and cleans up. */
   readonly drop: () => void;
+  /** What of the program's output this process could not pass on. */
+  readonly undelivered?: () => Undelivered;
   /** It has exited; what it wrote may still be on its way. */
   readonly exited: Promise<void>;
   /** It has exited, and all its streams have ended. */

@@ -7,6 +7,7 @@ import { decodeDenial, decodeOutput, decodeRecord, decodeSample } from "../../po
 import type { RunRecord } from "../../policy/wire/wire.gen.ts";
 import type { LaunchOutcome } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
+import { type Undelivered, withUndelivered } from "./undelivered.ts";
 
 /** What the session knows of a run besides what its launcher says. */
 export interface SessionEnd {
@@ -15,6 +16,8 @@ export interface SessionEnd {
   readonly cancelled: boolean;
   /** The signal that reached the command, if that was it. */
   readonly signal: NodeJS.Signals | null;
+  /** Of the program's output, where this process passed it on. */
+  readonly undelivered?: Undelivered;
 }
 
 async function anotherBuild(launcher: string): Promise<string | null> {
@@ -48,7 +51,7 @@ export async function reportOf(prepared: PreparedRun, outcome: LaunchOutcome, en
     return cancelledReport({ ...context, cancelSignal: end.signal === null ? 0 : constants.signals[end.signal] });
   }
   if (outcome.record === null) return sandboxErrorReport({ ...context, error: await failureOf(outcome, end.launcher) });
-  const record = withSignal(await recordFrom(outcome.record, end.launcher), end.signal);
+  const record = withUndelivered(withSignal(await recordFrom(outcome.record, end.launcher), end.signal), end.undelivered ?? {});
   const hint = record.errorStep === "none" ? null : await hintFor(prepared, record, end);
   return makeReport({
     ...context,

@@ -132,7 +132,10 @@ export async function superviseRun(
     if (!run.tidiesItself) await tidyAfter(outcome, { launcher: run.path, prepared });
     await flows.settled();
     return {
-      report: await reportOf(prepared, outcome, { launcher: run.path, cancelled: cancelling.asked(), signal: cancelling.signal() }),
+      report: await reportOf(prepared, outcome, {
+        ...{ launcher: run.path, cancelled: cancelling.asked(), signal: cancelling.signal() },
+        undelivered: run.undelivered?.() ?? {},
+      }),
       stdout: flows.stdout(),
       stderr: flows.stderr(),
       signal: cancelling.signal(),

@@ -19,13 +19,14 @@ const bits = 8;
 /** Devices that never wait: null, zero, full, random, urandom (Documentation/admin-guide/devices.txt). */
 const readyDevices: readonly number[] = [3, 5, 7, 8, 9].map((minor) => (1 << bits) | minor);
 
-type Kind = "ready" | "pipe" | "terminal";
+type Kind = "ready" | "pipe" | "socket" | "terminal";
 
-/** null for what cannot be moved without changing how others find it: a socket, say, whose O_NONBLOCK all who share it would see. */
+/** null for a device that may wait: nothing here may. */
 function kindOf(descriptor: number): Kind | null {
   const status = fstatSync(descriptor);
   if (status.isFile() || (status.isCharacterDevice() && readyDevices.includes(status.rdev))) return "ready";
   if (status.isFIFO()) return "pipe";
+  if (status.isSocket()) return "socket";
   return isatty(descriptor) ? "terminal" : null;
 }
 
@@ -53,16 +54,21 @@ interface Place {
   readonly descriptor: number;
 }
 
+/**
+ * O_NONBLOCK belongs to the open file description, which the caller shares with its other children: a pipe or a terminal gets one of our own. A
+ * socket cannot be opened again, nor does Node know MSG_DONTWAIT; it is as `process.stdin` has it, and when this process ends, Node puts back how it was.
+ */
 function placeOf(descriptor: number, access: number): Place | null {
   const kind = kindOf(descriptor);
-  if (kind === null || kind === "ready") return kind === null ? null : { kind, descriptor };
+  if (kind === null) return null;
+  if (kind === "ready" || kind === "socket") return { kind, descriptor };
   const own = reopened(descriptor, access);
   return own === null ? null : { kind, descriptor: own };
 }
 
 function sourceOf({ kind, descriptor }: Place): StdinSource {
   if (kind === "ready") return contentOf(descriptor);
-  return kind === "pipe" ? new Socket({ fd: descriptor, readable: true, writable: false }) : new ReadStream(descriptor);
+  return kind === "terminal" ? new ReadStream(descriptor) : new Socket({ fd: descriptor, readable: true, writable: false });
 }
 
 type Write = (chunk: Uint8Array) => Promise<void> | void;
@@ -80,7 +86,7 @@ async function writeAll(descriptor: number, chunk: Uint8Array): Promise<void> {
 }
 
 function writerOf({ kind, descriptor }: Place): Write {
-  if (kind !== "pipe") return (chunk) => writeAll(descriptor, chunk);
+  if (kind === "ready" || kind === "terminal") return (chunk) => writeAll(descriptor, chunk);
   const socket = new Socket({ fd: descriptor, readable: false, writable: true });
   socket.on("error", () => undefined); // told by the write
   return (chunk) => new Promise((resolve, reject) => socket.write(chunk, (error) => (error ? reject(error) : resolve())));

@@ -99,9 +99,11 @@ export function connectServer({ socket: path, launcher, patienceMs }: ConnectOpt
   };
   let problem = "it ended without a record";
   const input = framedInput(send);
+  const undelivered: Partial<Record<OutputName, number>> = {};
   const refuse = (name: OutputName, error: NodeJS.ErrnoException): void => {
     const errno = Buffer.alloc(4);
-    errno.writeUInt32LE(errnoOf(error));
+    undelivered[name] = errnoOf(error);
+    errno.writeUInt32LE(undelivered[name]);
     send(messageOf(name, errno));
   };
   const flow = { stop: () => void socket.pause(), go: () => void socket.resume() };
@@ -142,6 +144,7 @@ export function connectServer({ socket: path, launcher, patienceMs }: ConnectOpt
         },
         drop: () => void socket.destroy(),
         refuse,
+        undelivered: () => undelivered,
         exited,
         outcome,
       });

@@ -91,7 +91,18 @@ interface Served {
 
 function startServer({ path, pool, warnings, release }: Served): Serving & { readonly over: () => boolean } {
   const launcher = launcherPath();
-  const args = ["serve", planOf(path), "--socket", socketOf(path), "--size", String(pool.size), "--max", String(pool.max)];
+  const args = [
+    "serve",
+    planOf(path),
+    "--socket",
+    socketOf(path),
+    "--size",
+    String(pool.size),
+    "--max",
+    String(pool.max),
+    "--parent",
+    String(process.pid),
+  ];
   // In a session of its own: what a terminal sends to all is passed on once.
   const server = spawn(launcher, args, { stdio: ["ignore", "ignore", "inherit"], env: {}, cwd: "/", detached: true });
   let asked = false;

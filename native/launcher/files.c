@@ -28,10 +28,14 @@ struct work_result {
 	uint64_t bytes;
 };
 
-/* Copies block; between two blocks they look whether the caller still wants the run. The event is left for the loop. */
+/*
+ * Copies block; between two blocks they look whether the caller still wants the run. The event is left for the loop. What a server's client sends may as well be
+ * input, so of that only its end counts.
+ */
 static bool unwanted(const struct run *run)
 {
-	struct pollfd fds[2] = { { .fd = run->control, .events = POLLIN }, { .fd = run->signals, .events = POLLIN } };
+	short events = !run->client.connected ? POLLIN : run->client.half_closed ? 0 : POLLRDHUP;
+	struct pollfd fds[2] = { { .fd = run->control, .events = events }, { .fd = run->signals, .events = POLLIN } };
 
 	return run->caller_gone || poll(fds, 2, 0) > 0;
 }

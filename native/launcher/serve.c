@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/un.h>
@@ -326,6 +327,26 @@ static int read_number(const char *text, uint32_t *ret_number)
 	return 0;
 }
 
+static int read_pid(const char *text, pid_t *ret_pid)
+{
+	uint64_t value;
+
+	if (!text || parse_u64(text, &value) < 0 || value < 1 || value > INT32_MAX)
+		return -EINVAL;
+	*ret_pid = (pid_t)value;
+	return 0;
+}
+
+/* The kernel tells of the end of our parent from now on; it may have come already. */
+static int follow_parent(const struct server *server)
+{
+	if (!server->parent)
+		return 0;
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+		return fail("starting", "PR_SET_PDEATHSIG", -errno);
+	return getppid() == server->parent ? 0 : fail("starting", "the process that is to end it is gone", 0);
+}
+
 static int read_options(struct server *server, char **argv)
 {
 	for (; *argv; argv += 2) {
@@ -337,6 +358,8 @@ static int read_options(struct server *server, char **argv)
 			server->path = argv[1];
 			r = 0;
 		}
+		if (strcmp(*argv, "--parent") == 0)
+			r = read_pid(argv[1], &server->parent);
 		if (r < 0)
 			return r;
 	}
@@ -352,7 +375,7 @@ int serve_main(int argc, char **argv)
 
 	initialise(&server);
 	if (argc < 3 || read_options(&server, argv + 3) < 0) {
-		serve_say("serve", "FILE --socket PATH [--size N] [--max M], 1 <= N <= M <= 4096", 0);
+		serve_say("serve", "FILE --socket PATH [--size N] [--max M] [--parent PID], 1 <= N <= M <= 4096", 0);
 		return EXIT_USAGE;
 	}
 	raise_open_files(&server);
@@ -362,7 +385,8 @@ int serve_main(int argc, char **argv)
 	int r = peer_open(&server);
 	if (r < 0)
 		return serve_say("starting", "/proc/self/ns/user", r), 1;
-	if (open_plan(&server, argv[2]) < 0 || open_socket(&server) < 0 || open_loop(&server) < 0)
+	if (open_plan(&server, argv[2]) < 0 || open_socket(&server) < 0 || open_loop(&server) < 0 ||
+	    follow_parent(&server) < 0)
 		return 1;
 	loop(&server);
 	return 0;

@@ -41,6 +41,7 @@ struct server {
 	int listener, epoll, signals;
 	uint64_t open_files, open_files_max; /* RLIMIT_NOFILE as it was given to us */
 	uint32_t size, max;
+	pid_t parent;			    /* whose end is ours; 0 = nobody's */
 	uint32_t count[MEMBER_TIDYING + 1]; /* of members, by state */
 	uint64_t next_number;
 	uint32_t at_once;		   /* so many are made at the same time */
