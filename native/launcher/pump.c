@@ -318,6 +318,9 @@ void pumps_give_up(struct run *run)
 
 bool pumps_drained(const struct run *run)
 {
+	/* Without a client nothing has run: there is nothing to read, and nobody to read it. */
+	if (run->client.served && !run->client.connected)
+		return true;
 	for (int i = 1; i < 3; i++) {
 		const struct pump *pump = &run->pumps[i];
 
