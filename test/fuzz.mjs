@@ -32,8 +32,27 @@ if (targets.length === 0) {
 const golden = join(root, "test/fixtures/plans");
 const part = (name, kind) => readFileSync(join(golden, `${name}.${kind}.bin`));
 
+const recordBytes = Number(
+  /sizeof\(struct wire_run_record\) == (\d+)/.exec(readFileSync(join(root, "native/launcher/gen/wire.gen.h"), "utf8"))?.[1],
+);
+
 /** Folders of seeds that are made of the golden plans, so that none is of an older table. */
 const goldenSeeds = {
+  // A compiled plan, and a message that is no launcher's: what a record is, it has to find.
+  report_fuzz: (scratch) => {
+    const dir = join(scratch, "golden");
+    mkdirSync(dir);
+    const parts = [part("typical", "sandbox"), part("typical", "exec"), part("typical", "report")];
+    const record = Buffer.alloc(8 + recordBytes);
+    record.writeUInt32LE(3, 0);
+    record.writeUInt32LE(recordBytes, 4);
+    part("typical", "exec").copy(record, 8, 0, 16);
+    record.writeUInt32LE(1, 16);
+    record.writeUInt32LE(recordBytes, 20);
+    writeFileSync(join(dir, "plan"), Buffer.concat(parts));
+    writeFileSync(join(dir, "record"), Buffer.concat([...parts, record]));
+    return [dir];
+  },
   plan_fuzz: () => [golden],
   // A plan, and a second exec part for it.
   handover_fuzz: (scratch) => {

@@ -41,6 +41,22 @@ static size_t walk_exec(const struct part *part)
 	return sum;
 }
 
+static size_t walk_report(const struct part *part)
+{
+	const struct wire_report_plan *plan = (const void *)(part->base + sizeof(struct wire_header));
+	size_t sum = 0;
+
+	for (uint32_t i = 0; i < plan->sentences.count; i++)
+		sum += strlen(plan_text(part, plan_item(part, plan->sentences, wire_text, i)->text));
+	for (uint32_t i = 0; i < plan->arguments.count; i++) {
+		const struct wire_list values = plan_item(part, plan->arguments, wire_report_argument, i)->values;
+
+		for (uint32_t k = 0; k < values.count; k++)
+			sum += strlen(plan_text(part, plan_item(part, values, wire_report_value, k)->name));
+	}
+	return sum;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct part part = { data, (uint32_t)size };
@@ -50,6 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		sink = walk_entries(&part);
 	if (plan_check(data, size, PLAN_KIND_EXEC) == 0)
 		sink = walk_exec(&part);
+	if (plan_check(data, size, PLAN_KIND_REPORT) == 0)
+		sink = walk_report(&part);
 	(void)sink;
 	return 0;
 }

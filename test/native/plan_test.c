@@ -4,12 +4,13 @@
  * is refused, or yields a plan that is well-formed in itself (another number in range, another letter in a string). What
  * is accepted is walked completely, so that ASan sees any offset that leads outside.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "plan.h"
+#include "encode.h"
 
 static int failures;
 
@@ -35,6 +36,15 @@ static size_t walk(const struct part *part, uint32_t kind)
 			       entry->content.len;
 		}
 		return sum + strlen(plan_text(part, plan->run_id)) + strlen(plan_text(part, plan->hostname));
+	}
+	if (kind == PLAN_KIND_REPORT) {
+		const struct wire_report_plan *plan = (const void *)root;
+
+		for (uint32_t i = 0; i < plan->sentences.count; i++)
+			sum += strlen(plan_text(part, plan_item(part, plan->sentences, wire_text, i)->text));
+		for (uint32_t i = 0; i < plan->arguments.count; i++)
+			sum += plan_item(part, plan->arguments, wire_report_argument, i)->values.count;
+		return sum;
 	}
 	const struct wire_exec_plan *plan = (const void *)root;
 	for (uint32_t i = 0; i < plan->argv.count; i++)
@@ -83,6 +93,44 @@ static void check_part(const char *file, const uint8_t *bytes, size_t length, ui
 	free(copy);
 }
 
+/* The encoder of the launcher: without changes it writes the template's own bytes. */
+static void check_encoder(const char *file, const uint8_t *bytes, size_t length)
+{
+	static uint8_t template[1 << 20] __attribute__((aligned(8))), made[1 << 20] __attribute__((aligned(8)));
+	static struct encode_file in[PLAN_MAX_FILES], out[PLAN_MAX_FILES];
+	struct exec_changes changes = { .files_in = in, .files_out = out };
+	struct part part = { template, (uint32_t)length };
+
+	memcpy(template, bytes, length);
+	struct wire_exec_plan *exec = (void *)(template + sizeof(struct wire_header));
+	exec->parked = 0;
+	changes.files_in_count = exec->files_in.count;
+	for (uint32_t i = 0; i < exec->files_in.count; i++) {
+		const struct wire_file_in *from = plan_item(&part, exec->files_in, wire_file_in, i);
+
+		in[i] = (struct encode_file){ plan_text(&part, from->host_path), plan_text(&part, from->target),
+					      from->mode, 0 };
+	}
+	changes.files_out_count = exec->files_out.count;
+	for (uint32_t i = 0; i < exec->files_out.count; i++) {
+		const struct wire_file_out *from = plan_item(&part, exec->files_out, wire_file_out, i);
+
+		out[i] = (struct encode_file){ plan_text(&part, from->source), plan_text(&part, from->host_path), 0,
+					       from->max_bytes };
+	}
+	expect(exec_encode(&part, &changes, made, sizeof(made)) == (int)length && memcmp(made, template, length) == 0,
+	       "the encoder wrote other bytes", file);
+	for (size_t room = 0; room < length; room += 7)
+		expect(exec_encode(&part, &changes, made, room) == -E2BIG, "more was written than there is room for",
+		       file);
+	static const char *const words[] = { "one", "", "three" };
+	changes.argv = changes.env = (struct encode_texts){ words, 3 };
+	changes.cwd = "/elsewhere";
+	int size = exec_encode(&part, &changes, made, sizeof(made));
+	expect(size > 0 && plan_check(made, (size_t)size, PLAN_KIND_EXEC) == 0, "the encoder wrote what is no plan",
+	       file);
+}
+
 static void check_file(const char *file)
 {
 	static uint8_t bytes[1 << 20];
@@ -101,6 +149,8 @@ static void check_file(const char *file)
 			return;
 		}
 		check_part(file, bytes + at, header.total_size, header.kind);
+		if (header.kind == PLAN_KIND_EXEC)
+			check_encoder(file, bytes + at, header.total_size);
 	}
 }
 

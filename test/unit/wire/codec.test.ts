@@ -4,6 +4,7 @@ import { BelljarError } from "../../../policy/errors.ts";
 import { decodePart, encodeExec, encodeReport, encodeSandbox } from "../../../policy/wire/index.ts";
 import type { ExecPlan, SandboxPlan } from "../../../policy/wire/wire.gen.ts";
 import { wireMagic, wireMaxPlanBytes, wireRecords } from "../../../policy/wire/wire.gen.ts";
+import { sampleReport } from "../verdict/sample-report.ts";
 import { execPlans, sandboxPlans } from "./arbitrary.ts";
 import { fullExec, fullSandbox, minimalExec, minimalSandbox } from "./samples.ts";
 
@@ -67,7 +68,7 @@ describe("layout", () => {
 });
 
 describe("the decoder refuses what the encoder does not write", () => {
-  const parts = { sandbox: encodeSandbox(fullSandbox), exec: encodeExec(fullExec) };
+  const parts = { sandbox: encodeSandbox(fullSandbox), exec: encodeExec(fullExec), report: encodeReport(sampleReport) };
   const encodeAgain = (bytes: Uint8Array): Uint8Array => {
     const part = decodePart(bytes);
     return part.kind === "sandbox" ? encodeSandbox(part.plan) : part.kind === "exec" ? encodeExec(part.plan) : encodeReport(part.plan);
@@ -75,20 +76,25 @@ describe("the decoder refuses what the encoder does not write", () => {
   test("a changed byte is refused or is another plan in its one encoding", () => {
     let refused = 0;
     fc.assert(
-      fc.property(fc.constantFrom(parts.sandbox, parts.exec), fc.nat(), fc.integer({ min: 1, max: 255 }), (part, at, change) => {
-        const bytes = part.slice();
-        const index = at % bytes.length;
-        bytes[index] = (bytes[index] ?? 0) ^ change;
-        let again: Uint8Array;
-        try {
-          again = encodeAgain(bytes);
-        } catch (error) {
-          expect(error).toBeInstanceOf(BelljarError);
-          refused++;
-          return;
-        }
-        expect(again).toEqual(bytes);
-      }),
+      fc.property(
+        fc.constantFrom(parts.sandbox, parts.exec, parts.report),
+        fc.nat(),
+        fc.integer({ min: 1, max: 255 }),
+        (part, at, change) => {
+          const bytes = part.slice();
+          const index = at % bytes.length;
+          bytes[index] = (bytes[index] ?? 0) ^ change;
+          let again: Uint8Array;
+          try {
+            again = encodeAgain(bytes);
+          } catch (error) {
+            expect(error).toBeInstanceOf(BelljarError);
+            refused++;
+            return;
+          }
+          expect(again).toEqual(bytes);
+        },
+      ),
       { numRuns: 1500 },
     );
     expect(refused).toBeGreaterThan(100);

@@ -3,8 +3,10 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import type { LaunchPlan } from "../../../policy/compile/types.ts";
 import { builtinProfiles } from "../../../policy/profile/index.ts";
-import { decodePart, dumpPlan, encodeExec, encodeSandbox } from "../../../policy/wire/index.ts";
+import { decodePart, dumpPlan, encodeExec, encodeReport, encodeSandbox } from "../../../policy/wire/index.ts";
+import type { ReportPlan } from "../../../policy/wire/wire.gen.ts";
 import { cgroup2, compile } from "../compile/fixtures.ts";
+import { sampleReport } from "../verdict/sample-report.ts";
 import { fullExec, fullSandbox, minimalExec, minimalSandbox } from "./samples.ts";
 
 /**
@@ -45,9 +47,21 @@ describe.each(Object.entries(plans))("%s", (name, plan) => {
   });
 });
 
+/** Of a table that no build has, so that it changes with the words and their form only, and not with every table. */
+const words: ReportPlan = { ...sampleReport, table: "0123456789abcdef" };
+
+describe("the words of a report", () => {
+  test("have the bytes of the file, which decode to them", () => {
+    const made = encodeReport(words);
+    const file = golden("typical.report.bin", made);
+    expect(file).toEqual(made);
+    expect(decodePart(file)).toEqual({ kind: "report", plan: words });
+  });
+});
+
 test("no file is left over from a plan that is gone", () => {
   const expected = Object.keys(plans).flatMap((name) => [`${name}.sandbox.bin`, `${name}.exec.bin`, `${name}.json`]);
-  expect(readdirSync(folder).sort()).toEqual([...expected, "profiles"].sort());
+  expect(readdirSync(folder).sort()).toEqual([...expected, "typical.report.bin", "profiles"].sort());
   expect(readdirSync(`${folder}profiles`).sort()).toEqual(
     Object.keys(builtinProfiles)
       .map((name) => `${name}.json`)
