@@ -54,11 +54,14 @@ export function makePoolFolder(environment: Environment): string {
   return mkdtempSync(join(home, `pool-${process.pid}-${startTimeOf(process.pid) ?? 0}-`));
 }
 
-/** Tells this build, with its launcher, from every other: whoever plans for a pool has to have the same. */
+/** Of what lies in a pool's file. */
+const form = 1;
+
+/** What whoever plans for a pool has to have in common with its server: that both make the same plans of the same wishes, their bytes tell. */
 export function buildName(launcher: string = launcherPath()): string {
   const status = statSync(launcher, { bigint: true, throwIfNoEntry: false });
   const file = status === undefined ? launcher : [status.dev, status.ino, status.size, status.mtimeNs].join(" ");
-  return [globalThis.belljarBuild ?? "", wireTable, file].join(" ");
+  return [form, wireTable, file].join(" ");
 }
 
 /** null for one that is another build's, somebody else's, or going. */
