@@ -50,6 +50,8 @@ const needs = {
   run: [
     { what: "a C compiler", there: command("cc"), apt: "gcc", dnf: "gcc", apk: "gcc", pacman: "gcc" },
     { what: "make", there: command("make"), apt: "make", dnf: "make", apk: "make", pacman: "make" },
+    // Optional, for a launcher that starts sooner (native/Makefile); elsewhere the system's own C library serves.
+    { what: "musl", there: onlyOnDebian("musl-gcc"), apt: "musl-tools", dnf: "musl-gcc", apk: "musl-dev", pacman: "musl" },
     { what: "pkg-config", there: command("pkg-config"), apt: "pkg-config", dnf: "pkgconf-pkg-config", apk: "pkgconf", pacman: "pkgconf" },
     {
       what: "the static C library",

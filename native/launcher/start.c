@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What every run begins with, whoever hosts it: empty state, and something to wait with. */
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
@@ -7,6 +8,27 @@
 #include "run.h"
 #include "sys.h"
 #include "util.h"
+
+/* By the kernel's list ("0-3,8"): C libraries differ, and some count what this task may use, of which a program may allow itself more. */
+static int online_cpus(void)
+{
+	CLEANUP_FD int fd = open("/sys/devices/system/cpu/online", O_RDONLY | O_CLOEXEC);
+	char list[1024];
+	ssize_t n = fd < 0 ? -1 : read(fd, list, sizeof(list) - 1);
+	long count = 0;
+
+	if (n <= 0)
+		count = sysconf(_SC_NPROCESSORS_ONLN);
+	else
+		list[n] = '\0';
+	for (char *at = list, *end; n > 0 && *at >= '0' && *at <= '9'; at = *end == ',' ? end + 1 : end) {
+		long first = strtol(at, &end, 10);
+		long last = *end == '-' ? strtol(end + 1, &end, 10) : first;
+
+		count += last - first + 1;
+	}
+	return count < 1 ? 1 : (int)count;
+}
 
 static int take_signals(struct run *run)
 {
@@ -48,9 +70,7 @@ void run_initialise(struct run *run, int control)
 	for (int i = 0; i < PLAN_MAX_FILES; i++)
 		run->files_in[i] = run->out_folders[i] = -1;
 	run->own_pid = getpid();
-	run->online_cpus = (int)sysconf(_SC_NPROCESSORS_ONLN);
-	if (run->online_cpus < 1)
-		run->online_cpus = 1;
+	run->online_cpus = online_cpus();
 }
 
 int run_events(struct run *run)
