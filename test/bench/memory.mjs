@@ -52,17 +52,28 @@ async function held({ dir, count, way }) {
   return { memory, startMs: Number(lines[0]) / 1e6, endMs: Number(lines[1]) / 1e6 };
 }
 
+const childrenOf = (pid) => {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
+  } catch {
+    return [];
+  }
+};
+
+/** Of the server's members those whose init has made the task that waits. */
+const standing = (server) => childrenOf(server).filter((member) => childrenOf(member).some((init) => childrenOf(init).length > 0));
+
 /** Members of a run server that wait: made by it, so that there is no launcher of its own for each. */
 async function served({ dir, count, plan }) {
+  const from = Date.now();
   const server = await startServer({ dir, parts: plan, size: count, max: count });
   if (server.missing !== undefined) return null;
-  const from = Date.now();
-  const isMember = (pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean);
-  while (isMember(server.pid).length < count) await pause(20);
+  while (standing(server.pid).length < count) await pause(200);
+  const startMs = Date.now() - from;
   await settled();
   const memory = machineMemory();
   await server.close();
-  return { memory, startMs: Date.now() - from, endMs: null };
+  return { memory, startMs, endMs: null };
 }
 
 export async function* memoryGroups({ dir, quick }) {
