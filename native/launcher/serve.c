@@ -228,9 +228,10 @@ static int open_socket(struct server *server)
 		return fail("making the socket", server->path, -errno);
 	mode_t old = umask(0177);
 	int r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
-	/* One that nobody listens on is what a server that was killed has left. */
-	if (r == -EADDRINUSE && connect(listener, (const void *)&address, sizeof(address)) < 0 &&
-	    errno == ECONNREFUSED && unlink(server->path) == 0)
+	/* A socket that nobody listens on is what a server that was killed has left. Of any other file the kernel says the same. */
+	if (r == -EADDRINUSE && lstat(server->path, &status) == 0 && S_ISSOCK(status.st_mode) &&
+	    connect(listener, (const void *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED &&
+	    unlink(server->path) == 0)
 		r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
 	(void)umask(old);
 	if (r == 0 && (listen(listener, BACKLOG) < 0 || lstat(server->path, &status) < 0))

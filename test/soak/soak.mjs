@@ -124,8 +124,8 @@ async function oneRun(id) {
       await delay(20);
       continue;
     }
-    // A program whose first process was killed from outside is `signaled`: nobody can tell who did it.
-    const isHit = said.record?.verdict === "sandbox-error" || (said.record?.verdict === "signaled" && said.record.signal === 9);
+    // A program whose first process was killed from outside died of that signal: nobody can tell who sent it.
+    const isHit = said.record?.verdict === "sandbox-error" || said.record?.signal === 9;
     if (excuse !== null && (vanished || isHit)) {
       counts.excused++;
       return;
