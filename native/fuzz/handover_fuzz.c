@@ -45,7 +45,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (plan_read(fd, &plan) == 0) {
 		template = plan.exec;
-		if (plan_read_second(fd, &plan) == 0) {
+		if (plan_read_second(fd, 0, &plan) == 0) {
 			must(plan.exec != template && !plan.exec->parked && plan.exec->uid == template->uid &&
 			     plan.exec->capabilities == template->capabilities && plan.exec->umask == template->umask);
 			must(plan_make_handover(&plan) == 0);

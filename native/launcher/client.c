@@ -239,8 +239,7 @@ static void meet(struct run *run)
 	for (int i = 1; i < 3; i++)
 		if (run->pumps[i].framed)
 			run->pumps[i].to.fd = fd;
-	/* For what is read or written whole: the exec part, the records. */
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	/* For what is written whole: the records. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	/* A client that waits for this word knows that nothing has run if it does not come. */
 	if (recv(fd, &word, sizeof(word), MSG_PEEK | MSG_DONTWAIT) < 0)

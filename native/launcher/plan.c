@@ -7,6 +7,7 @@
 #include "plan.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -209,19 +210,52 @@ int plan_check(const void *bytes, size_t length, uint32_t kind)
 	return 0;
 }
 
+/* Where a plan comes from, and by when all of it must have come; 0 = whenever it does. */
+struct source {
+	int fd;
+	uint64_t deadline_ns;
+};
+
+/* A socket's own timeout would begin anew with each byte. */
+static int read_from(const struct source *source, void *data, size_t length)
+{
+	struct pollfd poll_fd = { .fd = source->fd, .events = POLLIN };
+	char *at = data;
+
+	if (!source->deadline_ns)
+		return read_all(source->fd, data, length);
+	while (length > 0) {
+		uint64_t now = now_ns();
+		int ready = now < source->deadline_ns
+				    ? poll(&poll_fd, 1, (int)((source->deadline_ns - now) / NS_PER_MS) + 1)
+				    : 0;
+
+		if (ready == 0)
+			return -ETIMEDOUT;
+		ssize_t n = ready < 0 ? -1 : read(source->fd, at, length);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EPIPE;
+		at += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
 /* Reads the part that starts with `header` (already read) to `at`, and checks it. */
-static int read_part(int fd, uint8_t *at, const struct wire_header *header, uint32_t kind)
+static int read_part(const struct source *source, uint8_t *at, const struct wire_header *header, uint32_t kind)
 {
 	int r;
 
 	memcpy(at, header, sizeof(*header));
-	r = read_all(fd, at + sizeof(*header), header->total_size - sizeof(*header));
+	r = read_from(source, at + sizeof(*header), header->total_size - sizeof(*header));
 	return r < 0 ? r : plan_check(at, header->total_size, kind);
 }
 
-static int read_header(int fd, struct wire_header *ret_header)
+static int read_header(const struct source *source, struct wire_header *ret_header)
 {
-	int r = read_all(fd, ret_header, sizeof(*ret_header));
+	int r = read_from(source, ret_header, sizeof(*ret_header));
 
 	if (r < 0)
 		return r;
@@ -296,13 +330,13 @@ static void *reserve(size_t capacity)
 	return at == MAP_FAILED ? NULL : at;
 }
 
-static int read_exec_part(int fd, uint8_t *at, struct plan *plan)
+static int read_exec_part(const struct source *source, uint8_t *at, struct plan *plan)
 {
 	struct wire_header header;
-	int r = read_header(fd, &header);
+	int r = read_header(source, &header);
 
 	if (r == 0)
-		r = read_part(fd, at, &header, PLAN_KIND_EXEC);
+		r = read_part(source, at, &header, PLAN_KIND_EXEC);
 	if (r < 0)
 		return r;
 	plan->exec_part = (struct part){ at, header.total_size };
@@ -319,6 +353,7 @@ static int read_exec_part(int fd, uint8_t *at, struct plan *plan)
 
 int plan_read(int fd, struct plan *ret_plan)
 {
+	const struct source source = { fd, 0 };
 	struct wire_header header;
 	uint8_t *at = reserve(2 * PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY);
 	int r;
@@ -327,14 +362,14 @@ int plan_read(int fd, struct plan *ret_plan)
 		return -errno;
 	ret_plan->mapping = at;
 	ret_plan->mapping_size = 2 * PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY;
-	r = read_header(fd, &header);
+	r = read_header(&source, &header);
 	if (r == 0)
-		r = read_part(fd, at, &header, PLAN_KIND_SANDBOX);
+		r = read_part(&source, at, &header, PLAN_KIND_SANDBOX);
 	if (r < 0)
 		return r;
 	ret_plan->sandbox_part = (struct part){ at, header.total_size };
 	ret_plan->sandbox = (const void *)(at + sizeof(header));
-	return read_exec_part(fd, at + header.total_size, ret_plan);
+	return read_exec_part(&source, at + header.total_size, ret_plan);
 }
 
 /* One field of both; lists of the table's task fields hold records that point nowhere. */
@@ -365,15 +400,16 @@ static bool same_task(const struct plan *a, const struct plan *b)
 	return true;
 }
 
-int plan_read_second(int fd, struct plan *plan)
+int plan_read_second(int fd, uint64_t deadline_ns, struct plan *plan)
 {
+	const struct source source = { fd, deadline_ns };
 	uint8_t *at = reserve(PLAN_PART_CAPACITY + PLAN_TABLES_CAPACITY);
 	struct plan second = *plan;
 	int r;
 
 	if (!at)
 		return -errno;
-	r = read_exec_part(fd, at, &second);
+	r = read_exec_part(&source, at, &second);
 	if (r == 0 && (second.exec->parked || !same_task(plan, &second)))
 		r = -EBADMSG;
 	if (r == 0)

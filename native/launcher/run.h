@@ -92,7 +92,8 @@ struct cgroup {
 };
 
 /* The set-up may take so long, besides what companions take. */
-#define SETUP_NS (60 * NS_PER_S)
+#define SETUP_NS  (60 * NS_PER_S)
+#define CLIENT_NS (10 * NS_PER_S) /* of that, for a client of a server's to say what is to run */
 
 struct companion_task {
 	pid_t pid;

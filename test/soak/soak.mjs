@@ -72,7 +72,7 @@ const chaos = new Chaos({ server, socket, random, killClient: () => clients.kill
 
 // ---- runs ----
 
-const counts = { checked: 0, left: 0, retried: 0, excused: 0, clientKilled: 0 };
+const counts = { checked: 0, left: 0, retried: 0, refused: 0, excused: 0, clientKilled: 0 };
 const verdicts = {};
 const memory = [];
 
@@ -109,14 +109,20 @@ async function oneRun(id) {
   const program = choose();
   const job = { id, name: program.name, seed: Math.floor(random() * 2 ** 32) };
   const where = () => `run ${id}, ${job.name}, seed ${job.seed}`;
-  for (let attempt = 0; attempt < 50 && failures.length < maxFailures; attempt++) {
+  for (let attempt = 0; attempt < 500 && failures.length < maxFailures; attempt++) {
     const said = await timed(job);
     if (said === "stuck") return fail(`${where()}: no end after ${stuckMs} ms`);
     if (said === null) {
       counts.clientKilled++;
       return;
     }
-    if (said.objection === null && !said.refused && said.error !== "ECONNREFUSED" && said.error !== "ENOENT") return count(said);
+    if (said.refused) {
+      // Making a sandbox has failed, and nothing ran: after a kill that is so for a while.
+      counts.refused++;
+      await delay(50);
+      continue;
+    }
+    if (said.objection === null && said.error !== "ECONNREFUSED" && said.error !== "ENOENT") return count(said);
     const excuse = chaos.excuse(said.from);
     const vanished = said.record === null;
     if (excuse === "server" && vanished) {
@@ -130,8 +136,9 @@ async function oneRun(id) {
       counts.excused++;
       return;
     }
-    return fail(`${where()}: ${said.objection ?? said.error ?? "refused"}; ${JSON.stringify(said)}`);
+    return fail(`${where()}: ${said.objection ?? said.error}; ${JSON.stringify(said)}`);
   }
+  if (failures.length < maxFailures) fail(`${where()}: no sandbox is to be had`);
 }
 
 /** With nothing under way: what is left, and what the server holds. */
