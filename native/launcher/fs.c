@@ -227,22 +227,32 @@ static int open_existing(struct init *init, const char *target)
 	return r < 0 ? r : sys_open_in_root(init->root, target, O_PATH);
 }
 
-/* Opens the mount point `target`, making an empty directory or file of the wanted kind where there is none. */
-int fs_open_target(struct init *init, const char *target, bool directory)
+/* Makes an empty directory or file of the wanted kind where there is nothing; gives back the directory that it is in. */
+static int make_target(struct init *init, const char *target, bool directory, const char **ret_name)
+{
+	int parent = fs_open_parent(init, target, ret_name);
+	int r = parent < 0 ? parent : fs_on_scratch(init, parent) ? 0 : -EROFS;
+
+	/* EEXIST: a dangling link is in the way */
+	if (r == 0 &&
+	    (directory ? mkdirat(parent, *ret_name, 0755) < 0 : mknodat(parent, *ret_name, S_IFREG | 0644, 0) < 0))
+		r = -errno;
+	if (r == 0)
+		return parent;
+	close_fd(&parent);
+	return r;
+}
+
+/* Opens the directory `target`, making an empty one where there is none. */
+int fs_open_directory(struct init *init, const char *target)
 {
 	const char *name;
 	int fd = open_existing(init, target);
 
 	if (fd != -ENOENT)
 		return fd;
-	CLEANUP_FD int parent = fs_open_parent(init, target, &name);
-	if (parent < 0)
-		return parent;
-	if (!fs_on_scratch(init, parent))
-		return -EROFS;
-	if (directory ? mkdirat(parent, name, 0755) < 0 : mknodat(parent, name, S_IFREG | 0644, 0) < 0)
-		return -errno; /* EEXIST: a dangling link is in the way */
-	return sys_open_in_root(init->root, target, O_PATH);
+	CLEANUP_FD int parent = make_target(init, target, true, &name);
+	return parent < 0 ? parent : sys_open_in_root(init->root, target, O_PATH);
 }
 
 int fs_is_directory(int fd)
@@ -254,11 +264,17 @@ int fs_is_directory(int fd)
 
 int fs_attach(struct init *init, int tree, const char *target)
 {
+	const char *name;
 	int directory = fs_is_directory(tree);
 
 	if (directory < 0)
 		return directory;
-	CLEANUP_FD int point = fs_open_target(init, target, directory);
+	CLEANUP_FD int point = open_existing(init, target);
+	if (point == -ENOENT) {
+		/* What we have just made needs no second look, and its name no walk. */
+		CLEANUP_FD int parent = make_target(init, target, directory, &name);
+		return parent < 0 ? parent : sys_move_mount_to(tree, parent, name);
+	}
 	if (point < 0)
 		return point;
 	if (fs_is_directory(point) != directory)

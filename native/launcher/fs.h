@@ -18,8 +18,8 @@ bool fs_on_scratch(const struct init *init, int fd);
 /* Opens the directory that holds the last component of `target`, making missing ones; *ret_name points into target. */
 int fs_open_parent(struct init *init, const char *target, const char **ret_name);
 
-/* Opens the mount point `target`, making an empty directory or file where there is none. */
-int fs_open_target(struct init *init, const char *target, bool directory);
+/* Opens the directory `target`, making an empty one where there is none. */
+int fs_open_directory(struct init *init, const char *target);
 
 int fs_is_directory(int fd);
 

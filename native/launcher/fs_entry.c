@@ -146,7 +146,7 @@ static int add_kernel_fs(struct init *init, const struct wire_fs_entry *entry, c
 
 static int add_directory(struct init *init, const struct wire_fs_entry *entry, const char *target)
 {
-	CLEANUP_FD int fd = fs_open_target(init, target, true);
+	CLEANUP_FD int fd = fs_open_directory(init, target);
 
 	/* What is there stays as it is; what cannot be made, whoever wants to go there will find missing. */
 	if (entry->flags & FS_FLAG_OPTIONAL)

@@ -40,7 +40,8 @@ static pid_t reap_one(struct reaped *reaped, int *ret_status)
 	return pid;
 }
 
-static void report_exit(struct init *init, const struct reaped *reaped, int status)
+/* True when nobody is left but us. */
+static bool report_exit(struct init *init, const struct reaped *reaped, int status)
 {
 	struct init_message message = { .kind = INIT_EXITED, .status = status };
 	struct reaped more = *reaped;
@@ -52,7 +53,7 @@ static void report_exit(struct init *init, const struct reaped *reaped, int stat
 	message.system_ns = reaped->system_ns;
 	message.max_rss = reaped->max_rss;
 	message.init_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	(void)message_send(init->channel, &message, sizeof(message), NULL, 0);
+	return message_send(init->channel, &message, sizeof(message), NULL, 0) == 0 && message.is_alone;
 }
 
 /* Reaps until the launcher ends us. Orphans of the program become our children and are reaped like it. */
@@ -67,8 +68,10 @@ _Noreturn void init_reap(struct init *init, int signals, pid_t program)
 		int status;
 
 		while ((pid = reap_one(&reaped, &status)) > 0)
-			if (pid == program)
-				report_exit(init, &reaped, status);
+			/* The launcher would end us now; it need not wake us for that. Companions see the end of our namespaces, and may not before the launcher knows. */
+			if (pid == program && report_exit(init, &reaped, status) &&
+			    init->plan->sandbox->companions.count == 0)
+				_exit(0);
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			_exit(1);
 		if (fds[0].revents & (POLLHUP | POLLERR))

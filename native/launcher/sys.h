@@ -144,6 +144,12 @@ static inline int sys_move_mount(int from, int to)
 	return sys_result(syscall(SYS_move_mount, from, "", to, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 }
 
+/* To the name in a directory; a link of that name is not followed. */
+static inline int sys_move_mount_to(int from, int dir, const char *name)
+{
+	return sys_result(syscall(SYS_move_mount, from, "", dir, name, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
 static inline int sys_fsopen(const char *type)
 {
 	return sys_result(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
