@@ -80,7 +80,7 @@ async function openResults({ report, plot }: Presentation): Promise<(result: Run
 async function findServed(run: OpenRun, { presentation, input, config }: GivenRun & { readonly config: Config }): Promise<Served | null> {
   if (!presentation.server || input.terminal) return null;
   const { findServer, serverChoice } = await import("../server/use.ts");
-  return findServer(run, { choice: serverChoice(config, process.env), environment: process.env, wanted: input.profile });
+  return findServer(run, { choice: serverChoice(config, process.env), environment: process.env, config, wanted: input.profile });
 }
 
 /** The run itself, and what is said of it. */

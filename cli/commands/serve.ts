@@ -67,18 +67,28 @@ async function untilEnded({ stop, ended }: Serving): Promise<void> {
   await ended;
 }
 
-/** `belljar serve`: serves until it is ended, then 0. Throws BelljarError for what is wrong before, and for a server that ends by itself. */
-export async function serveCommand(args: readonly string[]): Promise<number> {
-  const given = readArguments(args, serveOptions, { command: "serve" });
-  const has = (name: string): boolean => given.options.some((option) => option.name === name);
-  const [word, ...others] = given.command;
-  const { input, presentation } = runInputFrom(given, process.env);
-  if (word !== undefined && (word !== "ls" || others.length > 0))
-    throw new BelljarError("usage", `${reading}: ${quoted(others[0] ?? word)}: takes no argument but ls`, {
+/** The one word that may stand among the options is `ls`. */
+function argumentsOf(args: readonly string[]): GivenArguments & { readonly isList: boolean } {
+  const first = readArguments(args, serveOptions, { command: "serve" });
+  const isList = first.command[0] === "ls";
+  const behind = isList
+    ? readArguments(first.command.slice(1), serveOptions, { command: "serve" })
+    : { options: [], command: first.command };
+  const [other] = behind.command;
+  if (other !== undefined)
+    throw new BelljarError("usage", `${reading}: ${quoted(other)}: takes no argument but ls`, {
       hint: "a pool serves any program: leave it out",
     });
+  return { options: [...first.options, ...behind.options], command: [], isList };
+}
+
+/** `belljar serve`: serves until it is ended, then 0. Throws BelljarError for what is wrong before, and for a server that ends by itself. */
+export async function serveCommand(args: readonly string[]): Promise<number> {
+  const { isList, ...given } = argumentsOf(args);
+  const has = (name: string): boolean => given.options.some((option) => option.name === name);
+  const { input, presentation } = runInputFrom(given, process.env);
   const config = configAs(presentation.runAs);
-  if (word === "ls") return list(has("json"));
+  if (isList) return list(has("json"));
   const { size, max } = sizesOf(given);
   const what = `profile ${printable(input.profile)}`;
   if (has("unit")) {

@@ -66,7 +66,7 @@ export class Sandbox implements AsyncDisposable {
     const sandbox = new Sandbox(options, prepared);
     try {
       const plan = (venue: Venue) => sandbox.#planSpare(venue);
-      sandbox.#servers = await findServers({ choice, environment, sandbox: prepared, profile: input.profile, plan });
+      sandbox.#servers = await findServers({ choice, environment, config, sandbox: prepared, profile: input.profile, plan });
     } catch (error) {
       await sandbox.close();
       throw error;

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { BelljarError } from "../../policy/errors.ts";
+import type { Config } from "../host/config.ts";
 import { quoted } from "../output/terminal.ts";
 import { type Launcher, launcherPath } from "../run/launcher.ts";
 import type { PreparedRun, PreparedSandbox, Venue } from "../run/prepare.ts";
@@ -26,6 +27,7 @@ export interface Servers {
 export interface ServersOptions {
   readonly choice: ServerChoice;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly config: Config;
   readonly sandbox: PreparedSandbox;
   readonly profile: string;
   /** A run like most. */
@@ -33,10 +35,10 @@ export interface ServersOptions {
 }
 
 /** Those whose sandboxes are what most runs would make; null where there are none. Throws BelljarError `usage` for one that is named and is none. */
-export async function findServers({ choice, environment, sandbox, profile, plan: usual }: ServersOptions): Promise<Servers | null> {
+export async function findServers({ choice, environment, config, sandbox, profile, plan: usual }: ServersOptions): Promise<Servers | null> {
   const { policy, plainFacts: facts } = sandbox;
   if (choice === "none" || policy.scratch.storage === "disk") return null;
-  const found = openPools(environment, choice === "auto" ? null : choice);
+  const found = openPools({ environment, config, place: choice === "auto" ? null : choice });
   if (choice !== "auto" && found.length === 0)
     throw new BelljarError("usage", `reading options: 'server': ${quoted(choice)}: no pool of this build's is served there`, {
       hint: "`belljar serve ls` lists what is",

@@ -1,6 +1,7 @@
 import { lstatSync, realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { BelljarError } from "../../policy/errors.ts";
+import type { Config } from "../host/config.ts";
 import type { PlainFacts } from "../host/facts.ts";
 import { hostFiles } from "../host/host-files.ts";
 import type { PreparedRun, Venue } from "../run/prepare.ts";
@@ -18,15 +19,25 @@ export interface OpenPool {
   readonly pool: Pool;
 }
 
-/** Pools of this build whose server stands where we stand. `place`: that one alone. */
-export function openPools(environment: Environment, place: string | null = null): readonly OpenPool[] {
+export interface SearchOptions {
+  readonly environment: Environment;
+  /** The one pool to look at; null: all there are. */
+  readonly place: string | null;
+  /** Where it asks for cgroups of one kind, or for none, others are none. */
+  readonly config: Config;
+}
+
+const isWanted = ({ cgroup }: Pool, { cgroup: { use = "auto" } = {} }: Config): boolean => use === "auto" || use === cgroup.kind;
+
+/** Pools of this build whose server stands where we stand. */
+export function openPools({ environment, place, config }: SearchOptions): readonly OpenPool[] {
   const places: readonly Pick<PoolPlace, "path">[] = place === null ? livePools(environment) : [{ path: place }];
   if (places.length === 0) return [];
   const build = buildName();
   const here = standing(hostFiles());
   return places.flatMap(({ path }) => {
     const pool = readPool({ path }, build);
-    return pool === null || pool.standing !== here ? [] : [{ path, socket: socketOf(path), pool }];
+    return pool === null || pool.standing !== here || !isWanted(pool, config) ? [] : [{ path, socket: socketOf(path), pool }];
   });
 }
 

@@ -12,9 +12,9 @@ import type { ImageProgress } from "../run/layered.ts";
 import { compiledRunId } from "../run/plan-file.ts";
 import { type PreparedSandbox, prepareSandbox } from "../run/prepare.ts";
 import { wornBytes } from "../run/worn.ts";
-import { holdScope } from "./hold-scope.ts";
 import { buildName, makePoolFolder, planOf, recordOf, socketOf } from "./places.ts";
 import { boundsOf, encodePool, type Pool } from "./record.ts";
+import { settle } from "./settle.ts";
 import { standing } from "./standing.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -131,8 +131,8 @@ function startServer({ path, pool, warnings, release }: Served): Serving & { rea
  * end, also an image. Where each run would need a scope of systemd's, this process gets one for all. Throws BelljarError.
  */
 export async function serve(options: ServeOptions): Promise<Serving> {
-  const { input, config, environment, progress } = options;
-  await holdScope(config);
+  const { input, environment, progress } = options;
+  const config = await settle(options.config);
   const sandbox = await prepareSandbox(input, { config, environment, ...(progress === undefined ? {} : { progress }) });
   let path: string | null = null;
   try {

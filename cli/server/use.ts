@@ -27,11 +27,16 @@ const patienceMs = 250;
 /** A pool for this run, if there is one. */
 export async function findServer(
   run: OpenRun,
-  { choice, environment, wanted }: { readonly choice: ServerChoice; readonly environment: Environment; readonly wanted: string },
+  {
+    choice,
+    environment,
+    config,
+    wanted,
+  }: { readonly choice: ServerChoice; readonly environment: Environment; readonly config: Config; readonly wanted: string },
 ): Promise<Served | null> {
   const { policy } = run;
   if (choice === "none" || policy.scratch.storage === "disk") return null;
-  const pools = openPools(environment, choice === "auto" ? null : choice);
+  const pools = openPools({ environment, config, place: choice === "auto" ? null : choice });
   if (pools.length === 0) return null;
   const image = policy.rootfs.kind === "image" ? policy.rootfs.reference : null;
   return choosePool(pools, { plan: run.plan, facts: run.plainFacts, wanted: { profile: wanted, image } });
