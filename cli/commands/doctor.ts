@@ -17,6 +17,7 @@ import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { printable } from "../output/terminal.ts";
 import { launcherPath } from "../run/launcher.ts";
+import { listPools, type PoolFacts } from "../server/list.ts";
 
 /** The document of `doctor --json`. */
 export interface DoctorReport {
@@ -30,6 +31,8 @@ export interface DoctorReport {
   readonly limits: ReturnType<typeof limitMechanisms> | null;
   readonly cgroup: CgroupFacts | null;
   readonly images: { readonly overlayDriver: ReturnType<typeof overlayChoice> } | null;
+  /** What `belljar serve` keeps ready for this user. */
+  readonly pools: readonly PoolFacts[];
 }
 
 const failed = (name: string, detail: string, remedy: string | null): Check => ({
@@ -50,7 +53,15 @@ function header(): Pick<DoctorReport, "schemaVersion" | "host" | "account"> {
   };
 }
 
-const cannotProbe = (check: Check): DoctorReport => ({ ...header(), ok: false, checks: [check], limits: null, cgroup: null, images: null });
+const cannotProbe = (check: Check): DoctorReport => ({
+  ...header(),
+  ok: false,
+  checks: [check],
+  limits: null,
+  cgroup: null,
+  images: null,
+  pools: [],
+});
 
 /** Becomes the ordinary account; what stands in the way is the first thing to tell. */
 function accountProblem(runAs: string | undefined): Check | null {
@@ -103,6 +114,7 @@ async function examine(probe: ProbeAnswers): Promise<DoctorReport> {
     limits: limitMechanisms(survey.facts, probe["perfClock"]?.ok === true),
     cgroup: survey.facts,
     images: { overlayDriver: overlayChoice(probe, findCommand("fuse-overlayfs", process.env["PATH"])) },
+    pools: listPools(process.env),
   };
 }
 
@@ -139,14 +151,21 @@ function checkLines({ name, status, required, detail, remedy }: Check, paint: Pa
   return remedy === null ? [line] : [line, `    ${paint("bold", status === "note" ? "hint:" : "remedy:")} ${printable(remedy)}`];
 }
 
+function poolLine({ profile, image, size, cgroup, path }: PoolFacts): string {
+  if (profile === null) return `  - another build's, which runs of this one pass over: ${printable(path)}`;
+  const what = `profile ${profile}${image === null ? "" : ` on ${image}`}`;
+  return `  - ${printable(`${what}: ${size} sandboxes ready, ${cgroup === "none" ? "no cgroup" : `limits by ${cgroup}`}, in ${path}`)}`;
+}
+
 /** The report for people: grouped, each missing thing with what to do about it. */
 export function doctorText(report: DoctorReport, paint: Paint): string {
-  const { host, account, checks, limits, images } = report;
+  const { host, account, checks, limits, images, pools } = report;
   const lines = [printable(`belljar on Linux ${host.kernel} (${host.arch}), Node ${host.node}, as ${account.name} (uid ${account.uid})`)];
   for (const group of Object.keys(titles) as CheckGroup[]) {
     const rows = checks.filter((check) => check.group === group);
     if (rows.length > 0) lines.push("", paint("bold", titles[group]), ...rows.flatMap((row) => checkLines(row, paint)));
   }
+  if (pools.length > 0) lines.push("", paint("bold", "Run servers"), ...pools.map(poolLine));
   if (limits !== null) {
     lines.push(
       "",
