@@ -2,7 +2,7 @@ import { type OptionSpec, runOptions } from "./run-options.ts";
 
 /** What belongs to one run, or to how it is told of; a program that runs the plan has its own. */
 const ofOneRun: ReadonlySet<string> = new Set([
-  ...["profile", "script", "tty", "in", "out", "stdin", "stdout", "stderr"],
+  ...["profile", "script", "tty", "no-server", "in", "out", "stdin", "stdout", "stderr"],
   ...["report", "plot", "quiet", "verbose", "json", "help"],
 ]);
 

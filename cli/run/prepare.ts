@@ -42,6 +42,8 @@ export interface PreparedRun {
   readonly warnings: readonly string[];
   /** What the plan was made for. */
   readonly host: HostFacts;
+  /** Where a program starts that files are copied in for. */
+  readonly filesCwd: string;
   /** What an image puts before a command. */
   readonly entrypoint: readonly string[];
   /** Of the image: its name in the store and the digest of its manifest. */
@@ -168,6 +170,7 @@ async function planOn(
       plan,
       scope: scopeOf(plan, facts),
       host,
+      filesCwd: request.cwd === null ? asked.process.workdir : plan.exec.cwd,
       entrypoint: image === null ? [] : (input.entrypoint ?? image.config.entrypoint),
       image: image?.name ?? null,
       scriptPath: request.script?.hostPath ?? null,

@@ -318,5 +318,7 @@ int options_apply(struct front *front)
 		if (!front->changes.cwd)
 			return front_fail(front, "usage", reading, front->options.workdir, "is too long", NULL);
 	}
+	if (r == 0 && !front->changes.cwd && front->options.in_count)
+		front->changes.cwd = report_word(&front->report, front->report.words->files_cwd);
 	return r ? r : limits_apply(front);
 }

@@ -22,6 +22,7 @@ export interface CompiledReportInput extends ReportContext, LimitFacts {
   readonly hasCommand: boolean;
   readonly entrypoint: readonly string[];
   readonly inheritEnv: readonly string[];
+  readonly filesCwd: string;
   readonly outMaxBytes: number;
   readonly captureBytes: number;
 }
@@ -64,6 +65,7 @@ export function compileReport(input: CompiledReportInput): ReportPlan {
     hasCommand: input.hasCommand,
     entrypoint: input.entrypoint,
     inheritEnv: input.inheritEnv,
+    filesCwd: input.filesCwd,
     outMaxBytes: BigInt(input.outMaxBytes),
     captureBytes: BigInt(input.captureBytes),
     processesPeak: cgroupWith(plan, "pids") !== null,

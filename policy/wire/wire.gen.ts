@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "30854f1c39abea00";
+export const wireTable = "aaafc76a816d44db";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 /** Of the payload of one frame of a stream. */
@@ -806,6 +806,8 @@ export interface ReportPlan {
   readonly entrypoint: readonly string[];
   /** names of variables that are taken from the caller */
   readonly inheritEnv: readonly string[];
+  /** working directory where files are copied in and none is named: they are meant to be found by their names */
+  readonly filesCwd: string;
   /** largest file to copy out, where a run says nothing */
   readonly outMaxBytes: bigint;
   /** largest output limit where streams are captured */
@@ -1938,7 +1940,7 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
   ]
  },
  "ReportPlan": {
-  "size": 200,
+  "size": 208,
   "fields": [
    {
     "name": "table",
@@ -1989,117 +1991,123 @@ export const wireRecords: Readonly<Record<string, { readonly size: number; reado
     "size": 8
    },
    {
-    "name": "outMaxBytes",
-    "type": "u64",
-    "offset": 56,
+    "name": "filesCwd",
+    "type": "str",
+    "offset": 52,
     "size": 8
    },
    {
-    "name": "captureBytes",
+    "name": "outMaxBytes",
     "type": "u64",
     "offset": 64,
     "size": 8
    },
    {
+    "name": "captureBytes",
+    "type": "u64",
+    "offset": 72,
+    "size": 8
+   },
+   {
     "name": "processesPeak",
     "type": "bool",
-    "offset": 72,
+    "offset": 80,
     "size": 4
    },
    {
     "name": "memoryBy",
     "type": "enum:Mechanism",
-    "offset": 76,
+    "offset": 84,
     "size": 4
    },
    {
     "name": "processesBy",
     "type": "enum:Mechanism",
-    "offset": 80,
+    "offset": 88,
     "size": 4
    },
    {
     "name": "warnings",
     "type": "list:Text",
-    "offset": 84,
+    "offset": 92,
     "size": 8
    },
    {
     "name": "sandbox",
     "type": "list:ReportField",
-    "offset": 92,
+    "offset": 100,
     "size": 8
    },
    {
     "name": "writableVolumes",
     "type": "list:Text",
-    "offset": 100,
+    "offset": 108,
     "size": 8
    },
    {
     "name": "limits",
     "type": "list:ReportLimit",
-    "offset": 108,
+    "offset": 116,
     "size": 8
    },
    {
     "name": "effects",
     "type": "list:LimitEffect",
-    "offset": 116,
+    "offset": 124,
     "size": 8
    },
    {
     "name": "sentences",
     "type": "list:Text",
-    "offset": 124,
+    "offset": 132,
     "size": 8
    },
    {
     "name": "startFailures",
     "type": "list:ReportExplained",
-    "offset": 132,
+    "offset": 140,
     "size": 8
    },
    {
     "name": "entries",
     "type": "list:Text",
-    "offset": 140,
+    "offset": 148,
     "size": 8
    },
    {
     "name": "outputFailures",
     "type": "list:Text",
-    "offset": 148,
+    "offset": 156,
     "size": 8
    },
    {
     "name": "errors",
     "type": "list:ReportWord",
-    "offset": 156,
+    "offset": 164,
     "size": 8
    },
    {
     "name": "signals",
     "type": "list:ReportSignal",
-    "offset": 164,
+    "offset": 172,
     "size": 8
    },
    {
     "name": "syscalls",
     "type": "list:ReportWord",
-    "offset": 172,
+    "offset": 180,
     "size": 8
    },
    {
     "name": "slots",
     "type": "list:ReportSlot",
-    "offset": 180,
+    "offset": 188,
     "size": 8
    },
    {
     "name": "arguments",
     "type": "list:ReportArgument",
-    "offset": 188,
+    "offset": 196,
     "size": 8
    }
   ]

@@ -181,7 +181,7 @@ test.each(Object.keys(policies))("records of any kind, under limits of '%s'", (n
   const context = { policy: given, plan, profileDigest: "sha256:p", filterDigest: "sha256:f", image: "i\u2028@sha256:1" };
   const words = compileReport({
     ...{ ...context, audit, host: facts, warnings: [], machine: "m", kernel: "k" },
-    ...{ hasCommand: false, entrypoint: [], inheritEnv: [], outMaxBytes: 1, captureBytes: 1 },
+    ...{ hasCommand: false, entrypoint: [], inheritEnv: [], filesCwd: "/work", outMaxBytes: 1, captureBytes: 1 },
   });
   const file = join(tempDir("report"), name);
   writeFileSync(file, Buffer.concat([encodeSandbox(plan.sandbox), encodeExec(exec), encodeReport(words)]));

@@ -202,25 +202,26 @@ static const struct wire_field wire_fields_report_plan[] = {
 	{ 32, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* has_command */
 	{ 36, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* entrypoint */
 	{ 44, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* inherit_env */
-	{ 56, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* out_max_bytes */
-	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* capture_bytes */
-	{ 72, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* processes_peak */
-	{ 76, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* memory_by */
-	{ 80, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* processes_by */
-	{ 84, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* warnings */
-	{ 92, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_FIELD, 0, 0, UINT32_MAX, 0 }, /* sandbox */
-	{ 100, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* writable_volumes */
-	{ 108, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_LIMIT, 0, 0, UINT32_MAX, 0 }, /* limits */
-	{ 116, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LIMIT_EFFECT, 0, 0, UINT32_MAX, 0 }, /* effects */
-	{ 124, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* sentences */
-	{ 132, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_EXPLAINED, 0, 0, UINT32_MAX, 0 }, /* start_failures */
-	{ 140, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* entries */
-	{ 148, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* output_failures */
-	{ 156, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* errors */
-	{ 164, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SIGNAL, 0, 0, UINT32_MAX, 0 }, /* signals */
-	{ 172, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* syscalls */
-	{ 180, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SLOT, 0, 0, UINT32_MAX, 0 }, /* slots */
-	{ 188, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_ARGUMENT, 0, 0, UINT32_MAX, 0 }, /* arguments */
+	{ 52, WIRE_STR, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* files_cwd */
+	{ 64, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* out_max_bytes */
+	{ 72, WIRE_U64, WIRE_ANY, 0, 0, 0, UINT64_MAX, 0 }, /* capture_bytes */
+	{ 80, WIRE_U32, WIRE_ANY, 0, 0, 0, 1, 0 }, /* processes_peak */
+	{ 84, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* memory_by */
+	{ 88, WIRE_U32, WIRE_ANY, 0, 0, 0, 8, 0 }, /* processes_by */
+	{ 92, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* warnings */
+	{ 100, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_FIELD, 0, 0, UINT32_MAX, 0 }, /* sandbox */
+	{ 108, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* writable_volumes */
+	{ 116, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_LIMIT, 0, 0, UINT32_MAX, 0 }, /* limits */
+	{ 124, WIRE_LIST, WIRE_ANY, WIRE_RECORD_LIMIT_EFFECT, 0, 0, UINT32_MAX, 0 }, /* effects */
+	{ 132, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* sentences */
+	{ 140, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_EXPLAINED, 0, 0, UINT32_MAX, 0 }, /* start_failures */
+	{ 148, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* entries */
+	{ 156, WIRE_LIST, WIRE_ANY, WIRE_RECORD_TEXT, 0, 0, UINT32_MAX, 0 }, /* output_failures */
+	{ 164, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* errors */
+	{ 172, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SIGNAL, 0, 0, UINT32_MAX, 0 }, /* signals */
+	{ 180, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_WORD, 0, 0, UINT32_MAX, 0 }, /* syscalls */
+	{ 188, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_SLOT, 0, 0, UINT32_MAX, 0 }, /* slots */
+	{ 196, WIRE_LIST, WIRE_ANY, WIRE_RECORD_REPORT_ARGUMENT, 0, 0, UINT32_MAX, 0 }, /* arguments */
 };
 static const struct wire_field wire_fields_denial_record[] = {
 	{ 0, WIRE_U32, WIRE_ANY, 0, 0, 0, UINT32_MAX, 0 }, /* syscall */
@@ -271,7 +272,7 @@ static const struct wire_record wire_records[WIRE_RECORD_COUNT] = {
 	{ wire_fields_report_slot, 4, 24 },
 	{ wire_fields_report_value, 2, 16 },
 	{ wire_fields_report_argument, 5, 32 },
-	{ wire_fields_report_plan, 27, 200 },
+	{ wire_fields_report_plan, 28, 208 },
 	{ wire_fields_denial_record, 12, 88 },
 	{ wire_fields_sample_record, 6, 40 },
 };

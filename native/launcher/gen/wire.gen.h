@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "30854f1c39abea00"
+#define WIRE_TABLE "aaafc76a816d44db"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 #define WIRE_MAX_FRAME_BYTES 65536u
@@ -594,6 +594,7 @@ struct wire_report_plan {
 	uint32_t has_command; /* argv of the exec part may be run as it is; else it only holds a place */
 	struct wire_list entrypoint; /* goes before a command that a run names */
 	struct wire_list inherit_env; /* names of variables that are taken from the caller */
+	struct wire_str files_cwd; /* working directory where files are copied in and none is named: they are meant to be found by their names */
 	uint32_t pad0;
 	uint64_t out_max_bytes; /* largest file to copy out, where a run says nothing */
 	uint64_t capture_bytes; /* largest output limit where streams are captured */
@@ -616,7 +617,7 @@ struct wire_report_plan {
 	struct wire_list arguments;
 	uint32_t pad1;
 } __attribute__((aligned(8)));
-_Static_assert(sizeof(struct wire_report_plan) == 200, "layout of ReportPlan");
+_Static_assert(sizeof(struct wire_report_plan) == 208, "layout of ReportPlan");
 
 struct wire_run_record {
 	uint64_t magic;

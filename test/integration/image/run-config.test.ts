@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { describe, expect } from "vitest";
 import type { ImageConfig } from "../../../cli/image/oci-types.ts";
 import { needs } from "../../helpers/abilities.ts";
+import { belljar } from "../../helpers/belljar.ts";
+import { launcherPath } from "../../helpers/launcher.ts";
 import { baseLayer, type ImageHome, type ImageRunResult, imageHome, runnableImage } from "../../helpers/run-image.ts";
 import { archive, directory, file, symlink } from "../../helpers/tar-writer.ts";
 
@@ -51,6 +53,35 @@ describe("the command", () => {
     120_000,
   );
 });
+
+needs("userns")(
+  "a compiled plan runs the image's command, or another behind its entry point, where the image wants it",
+  async () => {
+    const home = imageHome();
+    await home.addAll({
+      "t/both:1": withConfig({ Entrypoint: ["/bin/printf", "[%s]"], Cmd: ["a", "b c"], Env: ["A=1"] }),
+      "t/place:1": withConfig({ WorkingDir: "/tmp", Cmd: ["pwd"] }),
+    });
+    const launched = async (image: string, options: readonly string[], words: readonly string[]): Promise<string> => {
+      const plan = join(home.folder, "plan");
+      await home.command(["profile", "compile", "default", "-i", image, "-o", plan]);
+      const behind = words.length === 0 ? [] : ["--", ...words];
+      const { code, stdout, stderr } = await belljar([plan, ...options, ...behind], { program: [launcherPath] });
+      expect(code, stderr).toBe(0);
+      return stdout;
+    };
+    expect(await launched("t/both:1", [], [])).toBe("[a][b c]");
+    expect(await launched("t/both:1", [], ["x"])).toBe("[x]");
+    expect(await launched("t/place:1", [], [])).toBe("/tmp\n");
+    expect(await launched("t/place:1", [], ["sh", "-c", "echo $PWD"])).toBe("/tmp\n");
+    writeFileSync(join(home.folder, "f"), "");
+    expect(await launched("t/place:1", ["--in", join(home.folder, "f")], ["pwd"])).toBe("/work\n");
+    const report = JSON.parse(await launched("t/place:1", ["--json"], []));
+    const { report: same } = await home.run("t/place:1", [], []);
+    expect(report.report.sandbox).toEqual(same.sandbox);
+  },
+  120_000,
+);
 
 describe("a command that is not there", () => {
   needs("userns")("is named, whoever named it", async () => {

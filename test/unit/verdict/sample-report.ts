@@ -20,7 +20,7 @@ const { plan } = compile({ facts: { cgroup: cgroup2 } });
 const compiled = compileReport({
   ...{ policy, plan, host: { ...facts, cgroup: cgroup2 }, audit, profileDigest: "sha256:p", filterDigest: "sha256:f" },
   ...{ warnings: ["limits.core: nothing enforces it on this host"], machine: "x86_64", kernel: "6.18.0", hasCommand: false },
-  ...{ entrypoint: ["/entry", "point"], inheritEnv: ["LANG"], outMaxBytes: 1_048_576, captureBytes: 268_435_456 },
+  ...{ entrypoint: ["/entry", "point"], inheritEnv: ["LANG"], filesCwd: "/work", outMaxBytes: 1_048_576, captureBytes: 268_435_456 },
 });
 
 /** The words of a plan of a judge's, with a few numbers of the long tables. */
