@@ -56,6 +56,12 @@ static bool report_exit(struct init *init, const struct reaped *reaped, int stat
 	return message_send(init->channel, &message, sizeof(message), NULL, 0) == 0 && message.is_alone;
 }
 
+/* As a task ends that could not become the program: why is looked for in our mounts, which go with us (diagnose.c). */
+static bool may_not_have_started(int status)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == 127;
+}
+
 /* Reaps until the launcher ends us. Orphans of the program become our children and are reaped like it. */
 _Noreturn void init_reap(struct init *init, int signals, pid_t program)
 {
@@ -70,7 +76,7 @@ _Noreturn void init_reap(struct init *init, int signals, pid_t program)
 		while ((pid = reap_one(&reaped, &status)) > 0)
 			/* The launcher would end us now; it need not wake us for that. Companions see the end of our namespaces, and may not before the launcher knows. */
 			if (pid == program && report_exit(init, &reaped, status) &&
-			    init->plan->sandbox->companions.count == 0)
+			    init->plan->sandbox->companions.count == 0 && !may_not_have_started(status))
 				_exit(0);
 		if (poll(fds, 2, -1) < 0 && errno != EINTR)
 			_exit(1);

@@ -90,6 +90,16 @@ describe("failures say their step, index and errno", () => {
     expect(record).toMatchObject({ errorStage: "parent", errorStep: "openFiles", errorErrno: 2, errorText: "/nowhere/in" });
   });
 
+  test("why a program did not start is found out before its sandbox goes, many times", async () => {
+    const script = join(tempDir("launcher"), "x");
+    writeFileSync(script, "#!/bin/sh\r\necho\r\n", { mode: 0o755 });
+    const exec = execPlan(["/work/x"], { filesIn: [{ hostPath: script, target: "x", mode: 0o755 }] });
+    for (let round = 0; round < 15; round++) {
+      const results = await Promise.all(Array.from({ length: 8 }, () => launch(sandboxPlan(), exec)));
+      expect(results.map(({ record }) => record?.startFailure)).toEqual(results.map(() => "crlfShebang"));
+    }
+  });
+
   test("a working directory that is missing is the program's failure to start", async () => {
     const { record, verdict } = await launch(sandboxPlan(), execPlan(["true"], { cwd: "/nope" }));
     expect([verdict, record?.startFailure, record?.errorText]).toEqual(["start-failed", "workdirMissing", "/nope"]);
