@@ -143,6 +143,7 @@ const practice = [
   { part: "run", args: ["run", "--", "/bin/true"] },
   { part: "run", args: ["run", "--", "/bin/true"] },
   { part: "image", args: ["run", "--pull", "never", "--image", "none", "--", "/bin/true"] },
+  { part: "server", args: ["run", "--", "/bin/true"], env: { BELLJAR_SERVER: "/none" } },
   { part: "rest", args: ["--help"] },
 ];
 
@@ -155,7 +156,7 @@ function keepCompiled(out, id) {
   const launcher = join(home, "belljar-launch");
   copyFileSync(join(root, "native/build/belljar-launch"), launcher);
   if (process.getuid() === 0) chmodSync(home, 0o777); // it runs as nobody then
-  for (const { part, args } of practice) {
+  for (const { part, args, env = {} } of practice) {
     const cache = join(out, `${part}.cache`);
     const made = `${cache}.${process.pid}`;
     const { stderr } = spawnSync(
@@ -170,6 +171,7 @@ function keepCompiled(out, id) {
           XDG_RUNTIME_DIR: home,
           TMPDIR: home,
           BELLJAR_LAUNCHER: launcher,
+          ...env,
         },
         encoding: "utf8",
         timeout: 60_000,

@@ -5,6 +5,7 @@
 const parts = {
   run: ["cli/main.ts", "cli/run/report-file.ts", "policy/verdict/denials.ts", "cli/output/denied.ts"],
   image: ["cli/run/layered.ts", "policy/compile/image.ts"],
+  server: ["cli/server/use.ts", "cli/server/callers-streams.ts", "cli/server/connection.ts"],
 };
 const rest = "rest";
 export const partNames = [...Object.keys(parts), rest];

@@ -23,7 +23,7 @@ function cacheOf(name, id) {
 }
 
 /** What may be needed later is opened now: a build may put others in their places meanwhile. */
-const later = Object.fromEntries(["image", "rest"].map((name) => [name, openSync(pathOf(`${name}.cjs`), "r")]));
+const later = Object.fromEntries(["image", "server", "rest"].map((name) => [name, openSync(pathOf(`${name}.cjs`), "r")]));
 const importMeta = {
   get url() {
     return require("node:url").pathToFileURL(__filename).href;

@@ -13,6 +13,7 @@ import { type OpenRun, openRun, type PreparedRun } from "../run/prepare.ts";
 import { runSession, type SessionResult } from "../run/session.ts";
 import { type NamedPath, refuseSharedFiles } from "../run/shared-files.ts";
 import { openStreams } from "../run/streams.ts";
+import { chosenPlaces, serverChoice } from "../server/choice.ts";
 import type { Served } from "../server/choose.ts";
 import { readArguments } from "./arguments.ts";
 import { type GivenRun, type Presentation, runInputFrom } from "./run-input.ts";
@@ -79,8 +80,10 @@ async function openResults({ report, plot }: Presentation): Promise<(result: Run
 /** Where a server keeps such a sandbox ready, the run is planned for that; most often there is none, and little is asked. */
 async function findServed(run: OpenRun, { presentation, input, config }: GivenRun & { readonly config: Config }): Promise<Served | null> {
   if (!presentation.server || input.terminal) return null;
-  const { findServer, serverChoice } = await import("../server/use.ts");
-  return findServer(run, { choice: serverChoice(config, process.env), environment: process.env, config, wanted: input.profile });
+  const places = chosenPlaces(serverChoice(config, process.env), process.env);
+  if (places.length === 0) return null;
+  const { findServer } = await import("../server/use.ts");
+  return findServer(run, { places, config, wanted: input.profile });
 }
 
 /** The run itself, and what is said of it. */

@@ -9,7 +9,7 @@ import type { Launcher } from "../run/launcher.ts";
 import { Pool } from "../run/pool.ts";
 import { type PreparedRun, type PreparedSandbox, prepareSandbox, type Venue } from "../run/prepare.ts";
 import { runSession } from "../run/session.ts";
-import { serverChoice } from "../server/use.ts";
+import { serverChoice } from "../server/choice.ts";
 import { checkCommand, checkOptions, checkRoot } from "./check.ts";
 import { noFiles, passFiles } from "./folder.ts";
 import { programInput, programLimits, sandboxInput } from "./input.ts";

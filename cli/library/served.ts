@@ -4,9 +4,9 @@ import type { Config } from "../host/config.ts";
 import { quoted } from "../output/terminal.ts";
 import { type Launcher, launcherPath } from "../run/launcher.ts";
 import type { PreparedRun, PreparedSandbox, Venue } from "../run/prepare.ts";
+import { chosenPlaces, type ServerChoice } from "../server/choice.ts";
 import { choosePool, type OpenPool, openPools } from "../server/choose.ts";
 import { connectServer } from "../server/connection.ts";
-import type { ServerChoice } from "../server/use.ts";
 
 /** How long a run waits for a sandbox that a server is making. */
 const patienceMs = 250;
@@ -37,9 +37,9 @@ export interface ServersOptions {
 /** Those whose sandboxes are what most runs would make; null where there are none. Throws BelljarError `usage` for one that is named and is none. */
 export async function findServers({ choice, environment, config, sandbox, profile, plan: usual }: ServersOptions): Promise<Servers | null> {
   const { policy, plainFacts: facts } = sandbox;
-  if (choice === "none" || policy.scratch.storage === "disk") return null;
-  const found = openPools({ environment, config, place: choice === "auto" ? null : choice });
-  if (choice !== "auto" && found.length === 0)
+  if (policy.scratch.storage === "disk") return null;
+  const found = openPools(chosenPlaces(choice, environment), config);
+  if (choice.startsWith("/") && found.length === 0)
     throw new BelljarError("usage", `reading options: 'server': ${quoted(choice)}: no pool of this build's is served there`, {
       hint: "`belljar serve ls` lists what is",
     });

@@ -6,11 +6,9 @@ import type { PlainFacts } from "../host/facts.ts";
 import { hostFiles } from "../host/host-files.ts";
 import type { PreparedRun, Venue } from "../run/prepare.ts";
 import { bytesEqual, wornBytes } from "../run/worn.ts";
-import { buildName, livePools, type PoolPlace, readPool, socketOf } from "./places.ts";
+import { buildName, type PoolPlace, readPool, socketOf } from "./places.ts";
 import { boundsOf, type Pool } from "./record.ts";
 import { standing } from "./standing.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A pool that this process may have runs made in. */
 export interface OpenPool {
@@ -19,19 +17,11 @@ export interface OpenPool {
   readonly pool: Pool;
 }
 
-export interface SearchOptions {
-  readonly environment: Environment;
-  /** The one pool to look at; null: all there are. */
-  readonly place: string | null;
-  /** Where it asks for cgroups of one kind, or for none, others are none. */
-  readonly config: Config;
-}
-
+/** Where the configuration asks for cgroups of one kind, or for none, other pools are none. */
 const isWanted = ({ cgroup }: Pool, { cgroup: { use = "auto" } = {} }: Config): boolean => use === "auto" || use === cgroup.kind;
 
-/** Pools of this build whose server stands where we stand. */
-export function openPools({ environment, place, config }: SearchOptions): readonly OpenPool[] {
-  const places: readonly Pick<PoolPlace, "path">[] = place === null ? livePools(environment) : [{ path: place }];
+/** Of these, pools of this build whose server stands where we stand. */
+export function openPools(places: readonly Pick<PoolPlace, "path">[], config: Config): readonly OpenPool[] {
   if (places.length === 0) return [];
   const build = buildName();
   const here = standing(hostFiles());

@@ -1,42 +1,26 @@
-import { BelljarError } from "../../policy/errors.ts";
 import type { Config } from "../host/config.ts";
-import { quoted } from "../output/terminal.ts";
 import type { FlowOptions } from "../run/flows.ts";
 import { launcherPath } from "../run/launcher.ts";
 import type { OpenRun } from "../run/prepare.ts";
 import type { StreamTarget } from "../run/streams.ts";
 import { choosePool, openPools, type Served } from "./choose.ts";
 import type { ServedLauncher } from "./connection.ts";
-
-type Environment = Readonly<Record<string, string | undefined>>;
-
-/** `auto`: whichever fits; `none`; or the folder of the one. */
-export type ServerChoice = "auto" | "none" | `/${string}`;
-
-/** $BELLJAR_SERVER, else the configuration. Throws BelljarError `usage`. */
-export function serverChoice(config: Config, environment: Environment): ServerChoice {
-  const { BELLJAR_SERVER: named = "" } = environment as { readonly BELLJAR_SERVER?: string };
-  if (named === "") return config.server ?? "auto";
-  if (named === "auto" || named === "none" || named.startsWith("/")) return named as ServerChoice;
-  throw new BelljarError("usage", `reading $BELLJAR_SERVER: ${quoted(named)}: is not auto, none or the folder of a pool`);
-}
+import type { PoolPlace } from "./places.ts";
 
 /** How long a run waits for a sandbox that is being made, before it makes its own. */
 const patienceMs = 250;
 
+export interface FindOptions {
+  readonly places: readonly Pick<PoolPlace, "path">[];
+  readonly config: Config;
+  /** The profile, as it was named. */
+  readonly wanted: string;
+}
+
 /** A pool for this run, if there is one. */
-export async function findServer(
-  run: OpenRun,
-  {
-    choice,
-    environment,
-    config,
-    wanted,
-  }: { readonly choice: ServerChoice; readonly environment: Environment; readonly config: Config; readonly wanted: string },
-): Promise<Served | null> {
+export async function findServer(run: OpenRun, { places, config, wanted }: FindOptions): Promise<Served | null> {
   const { policy } = run;
-  if (choice === "none" || policy.scratch.storage === "disk") return null;
-  const pools = openPools({ environment, config, place: choice === "auto" ? null : choice });
+  const pools = policy.scratch.storage === "disk" ? [] : openPools(places, config);
   if (pools.length === 0) return null;
   const image = policy.rootfs.kind === "image" ? policy.rootfs.reference : null;
   return choosePool(pools, { plan: run.plan, facts: run.plainFacts, wanted: { profile: wanted, image } });

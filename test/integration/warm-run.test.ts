@@ -5,6 +5,7 @@ import { expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
 import { belljar, belljarCommand } from "../helpers/belljar.ts";
 import { tempDir } from "../helpers/places.ts";
+import { servePool } from "../helpers/pool.ts";
 
 /** Notes Node's modules and the parts of the command (see cli/start.cjs). */
 const hook = `
@@ -24,17 +25,26 @@ interface Loaded {
   readonly modules: readonly string[];
 }
 
-needs("userns")("a warm run reads one part of the command, compiled already, and does without Node's crypto", async () => {
+interface LoadOptions {
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs a program that does nothing, and tells what was loaded for it. */
+function watcher(): (name: string, options?: LoadOptions) => Promise<Loaded> {
   const dir = tempDir("warm-run");
   const required = join(dir, "hook.cjs");
   writeFileSync(required, hook);
   const [node = "", ...command] = belljarCommand;
-  const loadedBy = async (name: string): Promise<Loaded> => {
-    const env = { LOADED: join(dir, name), XDG_CACHE_HOME: join(dir, "cache") };
+  return async (name, { env: more = {} } = {}) => {
+    const env = { LOADED: join(dir, name), XDG_CACHE_HOME: join(dir, "cache"), ...more };
     const result = await belljar(["run", "--", "/bin/true"], { program: [node, "--require", required, ...command], env, report: false });
     expect(result.code).toBe(0);
     return JSON.parse(readFileSync(env.LOADED, "utf8")) as Loaded;
   };
+}
+
+needs("userns")("a warm run reads one part of the command, compiled already, and does without Node's crypto", async () => {
+  const loadedBy = watcher();
   // The control: a run that compiles needs digests, and the compiler.
   const cold = await loadedBy("cold");
   expect(cold.parts.map(({ name }) => name)).toContain("rest.cjs");
@@ -43,4 +53,13 @@ needs("userns")("a warm run reads one part of the command, compiled already, and
   expect(warm.parts).toEqual([{ name: "run.cjs", compiled: true }]);
   for (const module of ["crypto", "fs/promises", "internal/fs/promises", "timers/promises", "readline", "worker_threads", "https"])
     expect(warm.modules).not.toContain(`NativeModule ${module}`);
+});
+
+needs("userns")("a warm run in a sandbox of a run server reads one more", async () => {
+  const loadedBy = watcher();
+  const { env } = await servePool(["--size", "1"]);
+  await loadedBy("cold", { env });
+  const { parts, modules } = await loadedBy("warm", { env });
+  expect(parts).toEqual(["run.cjs", "server.cjs"].map((name) => ({ name, compiled: true })));
+  expect(modules).not.toContain("NativeModule crypto");
 });
