@@ -140,14 +140,30 @@ int cgroups_make(struct run *run)
 		else if ((r = make_v2(run, i)) < 0)
 			return r;
 	}
-	return cgroups_limit(run);
+	return cgroups_limit(run, NULL);
 }
 
-int cgroups_limit(struct run *run)
+static bool has_written(const struct plan *plan, const struct plan *from, const struct wire_cgroup_write *limit)
+{
+	if (!plan)
+		return false;
+	const struct part *part = &plan->exec_part;
+	for (uint32_t i = 0; i < plan->exec->cgroup_writes.count; i++) {
+		const struct wire_cgroup_write *one = plan_item(part, plan->exec->cgroup_writes, wire_cgroup_write, i);
+
+		if (one->hierarchy == limit->hierarchy &&
+		    strcmp(plan_text(part, one->file), plan_text(&from->exec_part, limit->file)) == 0)
+			return strcmp(plan_text(part, one->value), plan_text(&from->exec_part, limit->value)) == 0;
+	}
+	return false;
+}
+
+int cgroups_limit(struct run *run, const struct plan *before)
 {
 	for (uint32_t i = 0; i < run->plan.exec->cgroup_writes.count; i++) {
-		int r = write_limit(
-			run, plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i));
+		const struct wire_cgroup_write *limit =
+			plan_item(&run->plan.exec_part, run->plan.exec->cgroup_writes, wire_cgroup_write, i);
+		int r = has_written(before, &run->plan, limit) ? 0 : write_limit(run, limit);
 
 		if (r < 0)
 			return r;

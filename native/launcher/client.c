@@ -14,7 +14,7 @@
 
 #define STREAM_END_AFTER_NS (1 * NS_PER_MS)
 /* The client has twice as much on its way, so both sides go on while the word does. */
-enum { TELL_AFTER_BYTES = PUMP_BUFFER / 2, PATIENCE_S = 10, LINGER_MS = 2000 };
+enum { TELL_AFTER_BYTES = PUMP_BUFFER / 2, PATIENCE_S = 10 };
 
 static bool is_begun(const struct pump *pump)
 {
@@ -232,8 +232,7 @@ static void meet(struct run *run)
 		run_caller_gone(run);
 		return;
 	}
-	(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->control, NULL);
-	(void)close(run->control);
+	int link = run->control;
 	run->control = fd;
 	client->connected = client->readable = true;
 	for (int i = 1; i < 3; i++)
@@ -245,6 +244,8 @@ static void meet(struct run *run)
 	if (recv(fd, &word, sizeof(word), MSG_PEEK | MSG_DONTWAIT) < 0)
 		(void)control_send(run, MESSAGE_KIND_PARKED, NULL, 0);
 	unpark(run);
+	/* Closing takes it out of epoll: no other process has this end. */
+	(void)close(link);
 	client->events = EPOLLIN | EPOLLRDHUP;
 	struct epoll_event event = { .events = client->events, .data.u32 = WATCH_CONTROL };
 	if (epoll_ctl(run->epoll, EPOLL_CTL_ADD, fd, &event) < 0)
@@ -289,17 +290,20 @@ int client_finish(struct run *run)
 	return r;
 }
 
-void client_linger(struct run *run)
+bool client_linger(struct run *run, uint64_t ns)
 {
 	struct pollfd connection = { .fd = run->control, .events = POLLIN };
-	uint64_t end = now_ns() + LINGER_MS * NS_PER_MS, now;
+	uint64_t end = now_ns() + ns, now;
 	char bytes[4096] __attribute__((uninitialized));
 
-	(void)shutdown(run->control, SHUT_WR);
+	if (!run->client.connected || run->caller_gone)
+		return true;
 	while (recv(run->control, bytes, sizeof(bytes), MSG_DONTWAIT) != 0) {
 		now = now_ns();
-		if (now >= end || poll(&connection, 1, (int)((end - now) / NS_PER_MS) + 1) <= 0 ||
-		    !(connection.revents & POLLIN))
-			return;
+		if (now >= end)
+			return false;
+		if (poll(&connection, 1, (int)((end - now) / NS_PER_MS) + 1) > 0 && !(connection.revents & POLLIN))
+			break;
 	}
+	return true;
 }

@@ -2,6 +2,7 @@
 /*
  * From a checked plan to a program at the gate: the parent's side of the steps in docs/launch-steps.md.
  */
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -144,8 +145,10 @@ void launch_open_gate(struct run *run)
 	run->gate_open = true;
 	run->setup_ended_ns = run->gate_ns = now_ns();
 	run->state = RUN_RUNNING;
-	run->next_sample_ns = run->next_cpu_ns = run->gate_ns;
+	run_start_clocks(run);
 	series_start(run);
+	/* What it says from now on is said before its end, and heard then; that execve closes it would only wake us. */
+	(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->gate, NULL);
 	if (write(run->gate, "", 1) != 1 && errno != EPIPE)
 		(void)run_fail(run, STAGE_PARENT, STEP_GATE, 0, errno, "");
 }
@@ -216,8 +219,8 @@ bool launch_channel(struct run *run)
 		launch_open_gate(run);
 		break;
 	case INIT_EXITED:
-		/* Before the gate opens it is a task of ours that ended, and says why if it can; no program has run. */
-		while (!run->gate_open && run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
+		/* A task that could not become the program says why; before the gate opens, no program has run. */
+		while (run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
 			;
 		if (run->state >= RUN_ENDING)
 			break; /* it has said why */

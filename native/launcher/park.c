@@ -22,22 +22,27 @@ void park(struct run *run)
 }
 
 /* As the task itself would (task.c): never above what it has. */
-static int limit_task(struct run *run)
+static int limit_task(struct run *run, const struct plan *template)
 {
-	const struct wire_exec_plan *exec = run->plan.exec;
+	struct wire_list wanted = run->plan.exec->rlimits, has = template->exec->rlimits;
 
-	for (uint32_t i = 0; i < exec->rlimits.count; i++) {
-		const struct wire_rlimit *wanted = plan_item(&run->plan.exec_part, exec->rlimits, wire_rlimit, i);
+	if (wanted.count == has.count &&
+	    memcmp(run->plan.exec_part.base + wanted.off, template->exec_part.base + has.off,
+		   wanted.count * sizeof(struct wire_rlimit)) == 0)
+		return 0; /* it set them itself */
+
+	for (uint32_t i = 0; i < wanted.count; i++) {
+		const struct wire_rlimit *one = plan_item(&run->plan.exec_part, wanted, wire_rlimit, i);
 		struct rlimit64 limit;
 
-		if (wanted->resource == RLIMIT_NOFILE) /* open_files.c */
+		if (one->resource == RLIMIT_NOFILE) /* open_files.c */
 			continue;
-		if (syscall(SYS_prlimit64, run->program_pid, wanted->resource, NULL, &limit) < 0)
+		if (syscall(SYS_prlimit64, run->program_pid, one->resource, NULL, &limit) < 0)
 			return run_fail(run, STAGE_PARENT, STEP_RLIMITS, i, errno, "");
-		if (wanted->hard < limit.rlim_max)
-			limit.rlim_max = wanted->hard;
-		limit.rlim_cur = wanted->soft < limit.rlim_max ? wanted->soft : limit.rlim_max;
-		if (syscall(SYS_prlimit64, run->program_pid, wanted->resource, &limit, NULL) < 0)
+		if (one->hard < limit.rlim_max)
+			limit.rlim_max = one->hard;
+		limit.rlim_cur = one->soft < limit.rlim_max ? one->soft : limit.rlim_max;
+		if (syscall(SYS_prlimit64, run->program_pid, one->resource, &limit, NULL) < 0)
 			return run_fail(run, STAGE_PARENT, STEP_RLIMITS, i, errno, "");
 	}
 	return 0;
@@ -45,6 +50,7 @@ static int limit_task(struct run *run)
 
 void unpark(struct run *run)
 {
+	const struct plan template = run->plan;
 	int r;
 
 	run->started_ns = now_ns();
@@ -58,7 +64,7 @@ void unpark(struct run *run)
 		return;
 	}
 	pumps_limit(run);
-	if (limit_task(run) < 0 || cgroups_limit(run) < 0 || files_open_in(run) < 0)
+	if (limit_task(run, &template) < 0 || cgroups_limit(run, &template) < 0 || files_open_in(run) < 0)
 		return;
 	if (run->plan.exec->files_in.count && files_copy_in(run) < 0)
 		return;

@@ -229,9 +229,11 @@ void client_watch(struct run *run);
 bool client_is_busy(const struct run *run, const struct pump *pump);
 /* The rest of a frame that has been begun. Blocking, for a while. */
 int client_finish(struct run *run);
-/* The client may send until it has read the record: see that nothing of its breaks. Blocking, for a while. */
-void client_linger(struct run *run);
+/* The client may send until it has read the record: see that nothing of its breaks. Waits until it closes, true, or for so long. */
+bool client_linger(struct run *run, uint64_t ns);
 
+/* The program runs. What it has used and holds is nothing yet, and is looked at when it can be more. */
+void run_start_clocks(struct run *run);
 #define CLOCK_SLACK_NS (20 * NS_PER_MS) /* other figures come in ticks, and hold a little of what was before exec */
 /* CPU time of the program's tree so far by cgroup or perf clock; NOT_MEASURED where there is none, or it was tampered with. */
 uint64_t run_cpu_ns(const struct run *run);
@@ -266,8 +268,8 @@ void terminal_resize(const struct run *run);
 
 /* cgroup.c */
 int cgroups_make(struct run *run);
-/* Writes the limits of the exec part; cgroups_make does it, too. */
-int cgroups_limit(struct run *run);
+/* Writes the limits of the exec part, but for those that stand there from that of `before` (NULL: none); cgroups_make does it, too. */
+int cgroups_limit(struct run *run, const struct plan *before);
 int cgroups_attach(struct run *run, pid_t pid);
 /* Fails the run when its cgroups are not what they were. */
 int cgroups_check(struct run *run);

@@ -172,6 +172,14 @@ static bool stood_still(struct run *run, uint64_t now)
 	return false;
 }
 
+void run_start_clocks(struct run *run)
+{
+	run->next_sample_ns = run->gate_ns + (run->plan.sandbox->cgroups.count ? COUNTER_NS : SAMPLE_NS);
+	run->next_cpu_ns = 0;
+	if (run->plan.exec->cpu_ms)
+		run->next_cpu_ns = run->gate_ns + run->plan.exec->cpu_ms * NS_PER_MS / (uint64_t)run->online_cpus;
+}
+
 static void check_sample(struct run *run, uint64_t now)
 {
 	const struct wire_exec_plan *exec = run->plan.exec;
