@@ -13,6 +13,7 @@
 #define FIRST_PAUSE_NS	 (100 * NS_PER_MS)
 #define LONGEST_PAUSE_NS (10 * NS_PER_S)
 #define REFILL_AFTER_NS	 (3 * NS_PER_MS)
+#define REMAKE_AFTER_NS	 (20 * NS_PER_MS)
 #define TIDY_FOR_NS	 (10 * NS_PER_S)
 
 static void enter(struct server *server, struct member *member, enum member_state state)
@@ -185,8 +186,12 @@ static void bury(struct server *server, uint32_t index, int status, uint64_t now
 	/* What it said last may still be there. */
 	if (member->state == MEMBER_MAKING)
 		members_heard(server, index, now);
-	if (member->state == MEMBER_READY)
+	if (member->state == MEMBER_READY) {
 		forget_ready(server, index);
+		/* Something kills them: no race with it. */
+		if (server->refill_ns < now)
+			server->refill_ns = now + REMAKE_AFTER_NS;
+	}
 	close_fd(&member->link);
 	if (status == 0) {
 		enter(server, member, MEMBER_NONE);

@@ -277,6 +277,8 @@ static int open_loop(struct server *server)
 	(void)sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		(void)sigaddset(&set, ours[i]);
+	/* What a member that was killed leaves dies at once and is ours to reap; not everybody's process 1 does it. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGCHLD, SIG_DFL);
 	(void)sigprocmask(SIG_SETMASK, &set, NULL);

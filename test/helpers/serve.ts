@@ -82,6 +82,22 @@ function isRunning(launcher: number): boolean {
   return task !== null && task.name !== "belljar-launch";
 }
 
+interface ProcessOptions {
+  readonly plan: string;
+  readonly socket: string;
+  readonly size?: number;
+  readonly max?: number;
+}
+
+/** The process alone. */
+export function startServerProcess({ plan, socket, size = 2, max }: ProcessOptions): ChildProcess {
+  const limits = ["--size", String(size), ...(max === undefined ? [] : ["--max", String(max)])];
+  return spawn(launcherPath, ["serve", plan, "--socket", socket, ...limits], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: process.env["ASAN_OPTIONS"] === undefined ? {} : { ASAN_OPTIONS: process.env["ASAN_OPTIONS"] },
+  });
+}
+
 export async function startServer({ sandbox = {}, exec = {}, size = 2, max, bytes }: ServerOptions = {}): Promise<Server> {
   const dir = makeTempDir("serve");
   const socket = join(dir, "s");
@@ -89,11 +105,7 @@ export async function startServer({ sandbox = {}, exec = {}, size = 2, max, byte
     join(dir, "plan"),
     bytes ?? encodePlan(sandboxPlan({ runId: serverRunId, ...sandbox }), command(["/bin/false"], { parked: true, ...exec })),
   );
-  const limits = max === undefined ? [] : ["--max", String(max)];
-  const child = spawn(launcherPath, ["serve", join(dir, "plan"), "--socket", socket, "--size", String(size), ...limits], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: process.env["ASAN_OPTIONS"] === undefined ? {} : { ASAN_OPTIONS: process.env["ASAN_OPTIONS"] },
-  });
+  const child = startServerProcess({ plan: join(dir, "plan"), socket, size, ...(max === undefined ? {} : { max }) });
   let text = "";
   child.stderr?.on("data", (part) => {
     text += String(part);
