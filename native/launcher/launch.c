@@ -147,10 +147,16 @@ void launch_open_gate(struct run *run)
 	run->state = RUN_RUNNING;
 	run_start_clocks(run);
 	series_start(run);
-	/* What it says from now on is said before its end, and heard then; that execve closes it would only wake us. */
+	/* Whoever wants to know whether execve has closed it asks (launch_hear_gate); to be told would only wake us. */
 	(void)epoll_ctl(run->epoll, EPOLL_CTL_DEL, run->gate, NULL);
 	if (write(run->gate, "", 1) != 1 && errno != EPIPE)
 		(void)run_fail(run, STAGE_PARENT, STEP_GATE, 0, errno, "");
+}
+
+void launch_hear_gate(struct run *run)
+{
+	while (run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
+		;
 }
 
 static void sandbox_ready(struct run *run, const struct init_message *message, const int *fds, unsigned int count)
@@ -220,8 +226,7 @@ bool launch_channel(struct run *run)
 		break;
 	case INIT_EXITED:
 		/* A task that could not become the program says why; before the gate opens, no program has run. */
-		while (run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
-			;
+		launch_hear_gate(run);
 		if (run->state >= RUN_ENDING)
 			break; /* it has said why */
 		if (!run->gate_open) {

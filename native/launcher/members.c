@@ -14,6 +14,7 @@
 #define LONGEST_PAUSE_NS (10 * NS_PER_S)
 #define REFILL_AFTER_NS	 (3 * NS_PER_MS)
 #define REMAKE_AFTER_NS	 (20 * NS_PER_MS)
+#define MANY_DEATHS	 3
 #define TIDY_FOR_NS	 (10 * NS_PER_S)
 
 static void enter(struct server *server, struct member *member, enum member_state state)
@@ -158,14 +159,21 @@ void members_heard(struct server *server, uint32_t index, uint64_t now)
 		server->ready[server->count[MEMBER_READY]] = index;
 		enter(server, member, MEMBER_READY);
 		server->pause_ns = 0;
+		server->deaths = 0;
 		return;
 	}
-	if (n == (ssize_t)sizeof(message) && message.kind == MESSAGE_KIND_RECORD)
+	bool has_said = n == (ssize_t)sizeof(message) && message.kind == MESSAGE_KIND_RECORD;
+	if (has_said)
 		say_why(&message.record);
-	else
-		serve_say("making a sandbox", "its launcher ended without a word", 0);
 	enter(server, member, MEMBER_RUNNING);
 	close_fd(&member->link);
+	/* Killed once or twice it proves nothing. */
+	if (!has_said && ++server->deaths < MANY_DEATHS) {
+		server->refill_ns = now + REMAKE_AFTER_NS;
+		return;
+	}
+	if (!has_said)
+		serve_say("making a sandbox", "its launcher is killed each time", 0);
 	hold_back(server, now);
 }
 

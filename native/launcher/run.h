@@ -198,6 +198,8 @@ int launch_start(struct run *run);
 /* One message each; true when there may be another. */
 bool launch_channel(struct run *run);
 bool launch_gate(struct run *run);
+/* All that has been said there; behind it, run.gate is -1 once execve has worked, or the task is dead. */
+void launch_hear_gate(struct run *run);
 /* Lets the program go once everything that has to be true before is. */
 void launch_open_gate(struct run *run);
 void launch_close_program_ends(struct run *run);

@@ -51,6 +51,7 @@ void series_take(struct run *run)
 					     .memory_bytes = cgroups_memory_bytes(run),
 					     .processes = cgroups_processes(run) };
 
+	launch_hear_gate(run);
 	/* Until execve there is nothing of the program's to measure. */
 	if (run->gate < 0) {
 		record.cpu_exact = record.cpu_ns != NOT_MEASURED;

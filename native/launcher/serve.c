@@ -12,17 +12,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/un.h>
 
 #include "run.h"
 #include "serve.h"
 #include "sys.h"
 #include "util.h"
 
-enum { EXIT_USAGE = 2, DEFAULT_SIZE = 4, DEFAULT_SPARE = 64, BACKLOG = 4096, ACCEPTS_A_TURN = 64 };
+enum { EXIT_USAGE = 2, DEFAULT_SIZE = 4, DEFAULT_SPARE = 64, ACCEPTS_A_TURN = 64 };
 /* In epoll's data, above all indices of members. */
 enum { AT_LISTENER = SERVE_MAX_MEMBERS, AT_SIGNALS };
 #define ACCEPT_AGAIN_NS (50 * NS_PER_MS)
+#define LET_GO_NS	(NS_PER_S / 5)
 #define WAIT_NS		(30 * NS_PER_S)
 #define CANCEL_NS	(5 * NS_PER_S)
 
@@ -34,14 +34,46 @@ void serve_say(const char *what, const char *about, int error)
 		ignore_result(dprintf(2, "belljar-launch: %s: %s\n", what, about));
 }
 
-/* Nothing has run and nothing will. The buffer of a fresh connection has room for it. */
-static void refuse(int connection)
+/* One whose client is gone needs no sandbox; one that goes a moment later costs one. */
+static bool is_gone(int connection)
+{
+	struct pollfd poll_fd = { .fd = connection };
+
+	return poll(&poll_fd, 1, 0) > 0;
+}
+
+/* Those that are closed at the other end, and all once they had time for it. */
+static void let_go(struct server *server, uint64_t now)
+{
+	bool is_time = server->let_go_ns && now >= server->let_go_ns;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < server->refused_count; i++) {
+		if (is_time || is_gone(server->refused[i]))
+			(void)close(server->refused[i]);
+		else
+			server->refused[kept++] = server->refused[i];
+	}
+	server->refused_count = kept;
+	if (kept == 0)
+		server->let_go_ns = 0;
+}
+
+/*
+ * Nothing has run and nothing will. The buffer of a fresh connection has room for it. Closed at once, with what the client has sent unread, it would break
+ * under a client that still writes, who might then never read the word.
+ */
+static void refuse(struct server *server, int connection)
 {
 	uint8_t frame[FRAME_HEADER_BYTES];
 
 	frame_header(frame, MESSAGE_KIND_REFUSED, 0);
 	(void)send(connection, frame, sizeof(frame), MSG_DONTWAIT | MSG_NOSIGNAL);
-	(void)close(connection);
+	(void)shutdown(connection, SHUT_WR);
+	if (server->refused_count == SERVE_MAX_REFUSED)
+		let_go(server, server->let_go_ns);
+	server->refused[server->refused_count++] = connection;
+	server->let_go_ns = now_ns() + LET_GO_NS;
 }
 
 static int first_waiting(struct server *server)
@@ -53,14 +85,6 @@ static int first_waiting(struct server *server)
 	return connection;
 }
 
-/* One whose client is gone needs no sandbox; one that goes a moment later costs one. */
-static bool is_gone(int connection)
-{
-	struct pollfd poll_fd = { .fd = connection };
-
-	return poll(&poll_fd, 1, 0) > 0;
-}
-
 static void serve_waiting(struct server *server, uint64_t now)
 {
 	while (server->waiting_count && server->count[MEMBER_READY]) {
@@ -69,11 +93,11 @@ static void serve_waiting(struct server *server, uint64_t now)
 		if (is_gone(connection) || members_hand_over(server, connection, now))
 			(void)close(connection);
 		else
-			refuse(connection);
+			refuse(server, connection);
 	}
 	/* When the last try has failed and nothing is on its way, a client had better be told. */
 	while (server->waiting_count && (server->stopping || (server->pause_ns && !server->count[MEMBER_MAKING])))
-		refuse(first_waiting(server));
+		refuse(server, first_waiting(server));
 }
 
 static void take(struct server *server, int connection, uint64_t now)
@@ -117,15 +141,6 @@ static void watch_listener(struct server *server, uint64_t now)
 		server->listens = wanted;
 }
 
-/* Somebody may have put a socket of his own in the place of ours. */
-static void remove_socket(const struct server *server)
-{
-	struct stat status;
-
-	if (lstat(server->path, &status) == 0 && status.st_dev == server->device && status.st_ino == server->inode)
-		(void)unlink(server->path);
-}
-
 static void stop(struct server *server, uint64_t now)
 {
 	if (server->stopping) {
@@ -134,8 +149,7 @@ static void stop(struct server *server, uint64_t now)
 	}
 	server->stopping = STOP_WAITS;
 	server->deadline_ns = now + WAIT_NS;
-	remove_socket(server);
-	close_fd(&server->listener);
+	listen_close(server);
 	members_drop(server);
 }
 
@@ -162,7 +176,7 @@ static void hear_signals(struct server *server, uint64_t now)
 static int timeout_ms(const struct server *server, uint64_t now)
 {
 	const uint64_t deadlines[] = { server->stopping ? server->deadline_ns : server->refill_ns, server->tidy_ns,
-				       server->accept_ns };
+				       server->accept_ns, server->let_go_ns };
 	uint64_t next = UINT64_MAX;
 
 	for (size_t i = 0; i < ARRAY_SIZE(deadlines); i++)
@@ -183,7 +197,8 @@ static void loop(struct server *server)
 		members_refill(server, now);
 		members_tidy(server, now);
 		watch_listener(server, now);
-		if (server->stopping && members_living(server) == 0)
+		let_go(server, now);
+		if (server->stopping && members_living(server) == 0 && server->refused_count == 0)
 			return;
 		int count = epoll_wait(server->epoll, events, ARRAY_SIZE(events), timeout_ms(server, now));
 		now = now_ns();
@@ -204,44 +219,6 @@ static int fail(const char *what, const char *about, int error)
 {
 	serve_say(what, about, error);
 	return error < 0 ? error : -EINVAL;
-}
-
-/* Made under the mode that it is to have; the folder keeps others from its name. */
-static int open_socket(struct server *server)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	char folder[sizeof(address.sun_path)];
-	const char *slash = strrchr(server->path, '/');
-	struct stat status;
-
-	if (!slash || strlen(server->path) >= sizeof(address.sun_path))
-		return fail("making the socket", server->path, slash ? -ENAMETOOLONG : -EINVAL);
-	copy_text(address.sun_path, sizeof(address.sun_path), server->path);
-	copy_text(folder, (size_t)(slash - server->path) + 1, server->path);
-	if (stat(*folder ? folder : "/", &status) < 0)
-		return fail("making the socket", server->path, -errno);
-	if (status.st_uid != geteuid() || status.st_mode & 077)
-		return fail("making the socket", "its folder must be this user's and closed to all others (mode 0700)",
-			    0);
-	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (listener < 0)
-		return fail("making the socket", server->path, -errno);
-	mode_t old = umask(0177);
-	int r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
-	/* A socket that nobody listens on is what a server that was killed has left. Of any other file the kernel says the same. */
-	if (r == -EADDRINUSE && lstat(server->path, &status) == 0 && S_ISSOCK(status.st_mode) &&
-	    connect(listener, (const void *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED &&
-	    unlink(server->path) == 0)
-		r = bind(listener, (const void *)&address, sizeof(address)) < 0 ? -errno : 0;
-	(void)umask(old);
-	if (r == 0 && (listen(listener, BACKLOG) < 0 || lstat(server->path, &status) < 0))
-		r = -errno;
-	if (r < 0)
-		return fail("making the socket", server->path, r);
-	server->device = status.st_dev;
-	server->inode = status.st_ino;
-	server->listener = listener;
-	return 0;
 }
 
 /* What one plan for many runs cannot hold. */
@@ -388,7 +365,7 @@ int serve_main(int argc, char **argv)
 	int r = peer_open(&server);
 	if (r < 0)
 		return serve_say("starting", "/proc/self/ns/user", r), 1;
-	if (open_plan(&server, argv[2]) < 0 || open_socket(&server) < 0 || open_loop(&server) < 0 ||
+	if (open_plan(&server, argv[2]) < 0 || listen_open(&server) < 0 || open_loop(&server) < 0 ||
 	    follow_parent(&server) < 0)
 		return 1;
 	loop(&server);

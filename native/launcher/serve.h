@@ -12,7 +12,7 @@
 
 #include "plan.h"
 
-enum { SERVE_MAX_MEMBERS = 4096, SERVE_MAX_WAITING = 256 };
+enum { SERVE_MAX_MEMBERS = 4096, SERVE_MAX_WAITING = 256, SERVE_MAX_REFUSED = 64, SERVE_BACKLOG = 4096 };
 
 enum member_state {
 	MEMBER_NONE,
@@ -47,6 +47,7 @@ struct server {
 	uint32_t at_once;		   /* so many are made at the same time */
 	uint64_t refill_ns;		   /* no earlier */
 	uint64_t pause_ns;		   /* how long to wait after the next failure; 0 = the last one succeeded */
+	unsigned int deaths;		   /* of members that were being made, without one that was */
 	uint64_t tidy_ns, accept_ns;	   /* when to try again; 0 = nothing to try */
 	uint64_t deadline_ns;		   /* while stopping: what still runs is asked to end, then killed */
 	unsigned int stopping;		   /* how far: 0 = not, then enum stop */
@@ -54,6 +55,9 @@ struct server {
 	int cgroups[PLAN_MAX_HIERARCHIES]; /* in which the cgroups of runs are made */
 	int waiting[SERVE_MAX_WAITING];	   /* connections, a ring */
 	uint32_t first_waiting, waiting_count;
+	int refused[SERVE_MAX_REFUSED]; /* connections that were told so, and may still be written to */
+	uint32_t refused_count;
+	uint64_t let_go_ns;		   /* when those are closed; 0 = there is none */
 	uint32_t ready[SERVE_MAX_MEMBERS]; /* members, the one that was ready last at the end */
 	struct member members[SERVE_MAX_MEMBERS];
 };
@@ -61,6 +65,10 @@ struct server {
 /* serve.c */
 int serve_main(int argc, char **argv);
 void serve_say(const char *what, const char *about, int error);
+
+/* serve_listen.c */
+int listen_open(struct server *server);
+void listen_close(struct server *server);
 
 /* members.c: none of these waits. */
 void members_refill(struct server *server, uint64_t now);

@@ -174,7 +174,10 @@ static bool stood_still(struct run *run, uint64_t now)
 
 void run_start_clocks(struct run *run)
 {
-	run->next_sample_ns = run->gate_ns + (run->plan.sandbox->cgroups.count ? COUNTER_NS : SAMPLE_NS);
+	bool often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) ||
+		     (run->plan.exec->cpu_ms && run->clock < 0 && cgroups_cpu_by(run) == MECHANISM_NONE);
+
+	run->next_sample_ns = run->gate_ns + (often ? SAMPLE_NS : COUNTER_NS);
 	run->next_cpu_ns = 0;
 	if (run->plan.exec->cpu_ms)
 		run->next_cpu_ns = run->gate_ns + run->plan.exec->cpu_ms * NS_PER_MS / (uint64_t)run->online_cpus;
@@ -186,6 +189,7 @@ static void check_sample(struct run *run, uint64_t now)
 	bool cpu_by_sample = exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED, often;
 	struct sample sample;
 
+	launch_hear_gate(run);
 	run->next_sample_ns = 0;
 	if (run->plan.sandbox->cgroups.count) {
 		run->next_sample_ns = now + COUNTER_NS;
@@ -280,8 +284,7 @@ static void init_event(struct run *run)
 	launch_close_program_ends(run);
 	while (run->channel >= 0 && run->state < RUN_ENDING && launch_channel(run))
 		;
-	while (run->gate >= 0 && run->state < RUN_ENDING && launch_gate(run))
-		;
+	launch_hear_gate(run);
 	if (run->state < RUN_ENDING)
 		(void)run_fail(run, STAGE_INIT, STEP_INIT_DIED, WIFSIGNALED(status) ? (uint32_t)WTERMSIG(status) : 0, 0,
 			       "");

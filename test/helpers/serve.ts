@@ -65,7 +65,7 @@ function taskOf(launcher: number): { readonly name: string; readonly sleeps: boo
   const [task] = childrenOf(launcher).flatMap(childrenOf);
   try {
     const status = readFileSync(`/proc/${task}/status`, "utf8");
-    return { name: /^Name:\s+(.*)/m.exec(status)?.[1] ?? "", sleeps: /^State:\s+S/m.test(status) };
+    return { name: /^Name:\s+(.*)/m.exec(status)?.[1] ?? "", sleeps: /^State:\s+S/m.test(status) && /^NoNewPrivs:\s+1/m.test(status) };
   } catch {
     return null;
   }
