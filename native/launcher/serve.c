@@ -247,8 +247,7 @@ static int open_plan(struct server *server, const char *path)
 static int open_loop(struct server *server)
 {
 	static const int ours[] = { SIGCHLD, SIGTERM, SIGINT, SIGHUP };
-	struct epoll_event listener = { .events = EPOLLIN, .data.u32 = AT_LISTENER },
-			   signals = { .events = EPOLLIN, .data.u32 = AT_SIGNALS };
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = AT_SIGNALS };
 	sigset_t set;
 
 	(void)sigemptyset(&set);
@@ -262,11 +261,21 @@ static int open_loop(struct server *server)
 	server->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	server->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (server->signals < 0 || server->epoll < 0 ||
-	    epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener, &listener) < 0 ||
-	    epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->signals, &signals) < 0)
+	    epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->signals, &event) < 0)
 		return fail("starting", "epoll", -errno);
-	server->listens = true;
 	return 0;
+}
+
+/* Behind all else: whoever sees the socket may connect, and may tell us to stop. */
+static int open_listener(struct server *server)
+{
+	struct epoll_event event = { .events = EPOLLIN, .data.u32 = AT_LISTENER };
+	int r = listen_open(server);
+
+	if (r == 0 && epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener, &event) < 0)
+		r = fail("starting", "epoll", -errno);
+	server->listens = true;
+	return r;
 }
 
 /* Two descriptors for each that is ready, one for each that waits. Members get back what we were given. */
@@ -365,8 +374,8 @@ int serve_main(int argc, char **argv)
 	int r = peer_open(&server);
 	if (r < 0)
 		return serve_say("starting", "/proc/self/ns/user", r), 1;
-	if (open_plan(&server, argv[2]) < 0 || listen_open(&server) < 0 || open_loop(&server) < 0 ||
-	    follow_parent(&server) < 0)
+	if (open_plan(&server, argv[2]) < 0 || open_loop(&server) < 0 || follow_parent(&server) < 0 ||
+	    open_listener(&server) < 0)
 		return 1;
 	loop(&server);
 	return 0;
