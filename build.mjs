@@ -39,7 +39,7 @@ function replaceFile(path, content, mode) {
 }
 
 function buildNative() {
-  runTool("launcher", "make", ["-s", "-C", "native", `-j${availableParallelism()}`, "all", "tests"]);
+  runTool("launcher", "make", ["-s", "-C", "native", `-j${availableParallelism()}`, "all", "addon", "tests"]);
 }
 
 function buildAddon() {
@@ -210,6 +210,7 @@ export async function build(names = Object.keys(parts)) {
 export const products = [
   "native/build/belljar-launch",
   "native/build/belljar-apply",
+  "native/build/spawn.node",
   "native/seccomp-ts-bindings/build/seccomp.node",
   "dist/belljar.js",
   ...partNames.map((name) => `dist/${name}.cjs`),

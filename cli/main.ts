@@ -1,9 +1,10 @@
-import { isatty } from "node:tty";
 import { BelljarError } from "../policy/errors.ts";
 import { helpWanted, optionsOf } from "./commands/arguments.ts";
 import { runCommand } from "./commands/run.ts";
 import { type CommandLine, findCommand } from "./commands/words.ts";
+import { leaveAtOnce } from "./host/spawn-addon.ts";
 import { errorText, painter, toBelljarError, wantsColour } from "./output/human.ts";
+import { isTerminal } from "./output/is-terminal.ts";
 import { errorDocument } from "./output/json.ts";
 import { isReaderGone, writeStderr, writeStdout } from "./output/streams.ts";
 import { checkArgumentBytes } from "./run/raw-text.ts";
@@ -59,7 +60,7 @@ async function fail(thrown: unknown, { word, rest }: CommandLine): Promise<numbe
       () => true,
       () => false,
     ));
-  if (!said) writeStderr(errorText(error, painter(wantsColour({ isTTY: isatty(2) }, process.env))));
+  if (!said) writeStderr(errorText(error, painter(wantsColour({ isTTY: isTerminal(2) }, process.env))));
   if (process.env["BELLJAR_DEBUG"]) writeStderr(`${error.stack}\n${String((error.cause as Error | undefined)?.stack ?? "")}\n`);
   return statuses[error.code] ?? ownFailure;
 }
@@ -68,4 +69,7 @@ const line = findCommand(process.argv.slice(2));
 // No top-level await: the command is bundled as CommonJS, which V8 can keep compiled.
 dispatch(line)
   .catch((error: unknown) => fail(error, line))
-  .then((code) => process.exit(code));
+  .then((code) => {
+    leaveAtOnce(code);
+    process.exit(code);
+  });

@@ -8,6 +8,10 @@ const parts = {
   server: ["cli/server/use.ts", "cli/server/callers-streams.ts", "cli/server/connection.ts"],
 };
 const rest = "rest";
+
+/** Functions of Node's whose modules take milliseconds to load: that is put off until one of them is called. */
+const lazily = { "node:child_process": ["execFileSync", "spawn", "spawnSync"], "node:net": ["connect", "isIPv6"], "node:tty": ["isatty"] };
+const isLazy = (path, list) => list.split(",").every((one) => lazily[path]?.includes(one.trim().split(" as ")[0]));
 export const partNames = [...Object.keys(parts), rest];
 /** It is read at every start, and says where the chunks of the others are. */
 const [first] = partNames;
@@ -37,16 +41,20 @@ function reached(chunks, name, { seen = new Set(), above = [] } = {}) {
 /** An ES module, in the few forms that esbuild writes, as the inside of a function of its exports (cli/start.cjs has the other names). */
 function asFunction(text, { name, chunks }) {
   const from = (path) => (chunks.has(path.slice(2)) ? `$load("${path.slice(2)}")` : `$require("${path}")`);
+  const named = (list, path) => (isLazy(path, list) ? `$lazily("${path}")` : from(path));
   const exported = (list) =>
     list
       .split(",")
       .map((one) => one.trim().split(" as "))
       .map(([local, other = local]) => (local === other ? local : `${other}: ${local}`))
       .join(", ");
-  const taken = /\$(?:require|load|meta)\b/.exec(text);
+  const taken = /\$(?:require|lazily|load|meta)\b/.exec(text);
   if (taken !== null) throw new Error(`${name}: has a name of its own that is ${taken[0]}`);
   const converted = text
-    .replace(/^import \{([^}]*)\} from "([^"]+)";$/gm, (_, list, path) => `const {${list.replaceAll(" as ", ": ")}} = ${from(path)};`)
+    .replace(
+      /^import \{([^}]*)\} from "([^"]+)";$/gm,
+      (_, list, path) => `const {${list.replaceAll(" as ", ": ")}} = ${named(list, path)};`,
+    )
     .replace(/^import (?:\* as )?([\w$]+) from "([^"]+)";$/gm, (_, local, path) => `const ${local} = ${from(path)};`)
     .replace(/^import "([^"]+)";$/gm, (_, path) => `${from(path)};`)
     .replace(/^export \{([^}]*)\};$/gm, (_, list) => `Object.assign(exports, { ${exported(list)} });`)
@@ -74,7 +82,7 @@ export function commandParts(result) {
       if (partOf(name) === part) return [`"${name}"(exports) {\n${asFunction(text, { name, chunks })}}`];
       return part === first ? [`"${name}": "${partOf(name)}"`] : [];
     });
-    return `(function ($require, $load, $meta, $build) { "use strict"; return {\n${entries.join(",\n")}\n}; })`;
+    return `(function ($require, $lazily, $load, $meta, $build) { "use strict"; return {\n${entries.join(",\n")}\n}; })`;
   };
   return Object.fromEntries(partNames.map((part) => [part, textOf(part)]));
 }

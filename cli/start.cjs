@@ -25,10 +25,22 @@ function cacheOf(name, id) {
 /** What may be needed later is opened now: a build may put others in their places meanwhile. */
 const later = Object.fromEntries(["image", "server", "rest"].map((name) => [name, openSync(pathOf(`${name}.cjs`), "r")]));
 const importMeta = {
+  dirname: __dirname,
   get url() {
     return require("node:url").pathToFileURL(__filename).href;
   },
 };
+/** The functions of a module, which is loaded when one of them is called. */
+const lazily = (name) =>
+  new Proxy(
+    {},
+    {
+      get:
+        (_, called) =>
+        (...args) =>
+          require(name)[called](...args),
+    },
+  );
 /** Each a function that fills its exports; of a part that has not been read, the part's name. */
 const chunks = {};
 let build;
@@ -41,7 +53,7 @@ function add(part, file) {
   build ??= belljarBuild;
   if (belljarBuild !== build) throw new Error("another build of belljar was put in its place just now: try again");
   const script = new Script(source, { filename, cachedData: cacheOf(part, build) });
-  Object.assign(chunks, script.runInThisContext()(require, load, importMeta, belljarBuild));
+  Object.assign(chunks, script.runInThisContext()(require, lazily, load, importMeta, belljarBuild));
 }
 
 const loaded = {};

@@ -36,17 +36,17 @@ const steps = [
   { name: "clang-format", commands: [["clang-format", "--dry-run", "-Werror", ...cFiles]] },
   {
     name: "gcc",
-    commands: [make("check-gcc", "CC=gcc", "all", "tests"), addon("--compile-only", join(scratch, "gcc.o"))],
+    commands: [make("check-gcc", "CC=gcc", "all", "addon", "tests"), addon("--compile-only", join(scratch, "gcc.o"))],
     env: { CC: "gcc", CFLAGS: "-Werror" },
   },
   {
     name: "clang",
-    commands: [make("check-clang", "CC=clang", "all", "tests"), addon("--compile-only", join(scratch, "clang.o"))],
+    commands: [make("check-clang", "CC=clang", "all", "addon", "tests"), addon("--compile-only", join(scratch, "clang.o"))],
     env: { CC: "clang", CFLAGS: "-Werror" },
   },
   {
     name: "aarch64",
-    commands: [make("check-aarch64", "CC=aarch64-linux-gnu-gcc", "all"), addon("--compile-only", join(scratch, "aarch64.o"))],
+    commands: [make("check-aarch64", "CC=aarch64-linux-gnu-gcc", "all", "addon"), addon("--compile-only", join(scratch, "aarch64.o"))],
     env: { CC: "aarch64-linux-gnu-gcc", CFLAGS: "-Werror" },
     skip: cross ? null : "no cross compiler on this machine",
   },

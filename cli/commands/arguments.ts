@@ -81,6 +81,8 @@ export function optionsOf(args: readonly string[], options: readonly OptionSpec[
 
 /** Whether a command is asked for its help and nothing else. A switch with a value (`--help=no`) is left to be refused. */
 export function helpWanted(args: readonly string[], options: readonly OptionSpec[] = runOptions): boolean {
+  // Most command lines hold no word that could ask for it, and reading them twice would take as long as all else about them.
+  if (!args.some((word) => word === "--help" || /^-[^-]*h/.test(word))) return false;
   for (const token of tokensOf(args, options)) {
     if (token.kind !== "option") return false;
     if (token.name === "help" && token.value === undefined) return true;

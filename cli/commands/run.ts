@@ -1,5 +1,4 @@
 import { constants } from "node:os";
-import { isatty } from "node:tty";
 import { BelljarError } from "../../policy/errors.ts";
 import { exitCodeFor } from "../../policy/verdict/report.ts";
 import type { RunReport } from "../../policy/verdict/report-types.ts";
@@ -7,6 +6,7 @@ import { becomeOrdinary } from "../host/account.ts";
 import { type Config, loadConfig } from "../host/config.ts";
 import { outputsText, painter, usageText, verdictText, wantsColour, warningText } from "../output/human.ts";
 import { imageProgress } from "../output/image-progress.ts";
+import { isTerminal } from "../output/is-terminal.ts";
 import { runDocument } from "../output/json.ts";
 import { writeStderr, writeStdout } from "../output/streams.ts";
 import { type OpenRun, openRun, type PreparedRun } from "../run/prepare.ts";
@@ -30,7 +30,7 @@ export function configAs(runAs: string | null) {
 }
 
 export function checkTerminal(wanted: boolean): void {
-  if (wanted && !(isatty(0) && isatty(1))) {
+  if (wanted && !(isTerminal(0) && isTerminal(1))) {
     throw new BelljarError("usage", "reading options: '--tty': stdin and stdout must be a terminal", {
       hint: "leave out -t where streams are pipes or files",
     });
@@ -91,7 +91,7 @@ async function runOpened(
   run: OpenRun,
   { input, presentation, served }: GivenRun & { readonly served: Served | null },
 ): Promise<SessionResult> {
-  const paint = painter(wantsColour({ isTTY: isatty(2) }, process.env));
+  const paint = painter(wantsColour({ isTTY: isTerminal(2) }, process.env));
   const warned = new Set<string>();
   const warn = ({ warnings }: PreparedRun): void => {
     for (const warning of presentation.quiet ? [] : warnings) if (!warned.has(warning)) writeStderr(warningText(warning, paint));
@@ -129,7 +129,7 @@ export async function runCommand(args: readonly string[]): Promise<number> {
   const { input, presentation } = given;
   checkTerminal(input.terminal);
   const config = configAs(presentation.runAs);
-  const progress = presentation.quiet || !isatty(2) ? undefined : imageProgress();
+  const progress = presentation.quiet || !isTerminal(2) ? undefined : imageProgress();
   const run = await openRun(input, { config, environment: process.env, ...(progress === undefined ? {} : { progress }) });
   try {
     const served = await findServed(run, { ...given, config });

@@ -87,7 +87,8 @@ export function parseConfig(text: string, file: string): Config {
 function readConfig(file: string, uid: number, foreignHint: () => string | undefined): Config | null {
   let text: string;
   try {
-    const status = statSync(file);
+    const status = statSync(file, { throwIfNoEntry: false });
+    if (status === undefined) return null;
     if (!status.isFile()) refuse(file, "is no regular file");
     if (status.uid !== 0 && status.uid !== uid) refuse(file, `belongs to user ${status.uid}, not to you or root`, { hint: foreignHint() });
     if ((status.mode & 0o002) !== 0) refuse(file, "can be written by everybody");

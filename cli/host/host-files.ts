@@ -40,8 +40,9 @@ export function hostFiles(root = ""): HostFiles {
         return (error as NodeJS.ErrnoException).code ?? "EIO";
       }
     },
-    stat: (path) => orNull(() => statSync(root + path)),
-    lstat: (path) => orNull(() => lstatSync(root + path)),
+    // Many of these paths are absent, and an error takes twenty times as long to make as the answer.
+    stat: (path) => orNull(() => statSync(root + path, { throwIfNoEntry: false }) ?? null),
+    lstat: (path) => orNull(() => lstatSync(root + path, { throwIfNoEntry: false }) ?? null),
     names: (path) => orNull(() => readdirSync(root + path).sort()) ?? [],
     entries: (path) =>
       (orNull(() => readdirSync(root + path, { withFileTypes: true })) ?? []).map((entry) => ({

@@ -1,4 +1,4 @@
-import { Readable, type Writable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import { BelljarError } from "../../policy/errors.ts";
 import { type Capture, capture } from "./capture.ts";
 import { reasonOf } from "./files.ts";
@@ -27,6 +27,10 @@ export interface Flows {
   /** Resolves when the sinks have taken all; throws BelljarError `stream-failed` for what a source or a sink threw. */
   readonly settled: () => Promise<void>;
 }
+
+/** Loaded only where somebody has a source: most runs of the command have none, and none of its streams. */
+const isReadable = (source: unknown): source is Readable =>
+  typeof source === "object" && source instanceof process.getBuiltinModule("node:stream").Readable;
 
 const isReady = (target: Writable): Promise<void> =>
   new Promise((resolve) => {
@@ -65,7 +69,7 @@ async function feed(target: Writable, source: AsyncIterable<unknown>): Promise<v
     // Neither is waited for: a source that is asked for its next chunk may never answer.
     if (!ended) {
       iterator.return?.().catch(() => undefined);
-      if (source instanceof Readable) source.destroy();
+      if (isReadable(source)) source.destroy();
     }
   }
 }
@@ -105,7 +109,7 @@ const nothing: Capture = { bytes: () => new Uint8Array() };
 
 /** Until it is read, an error of a Readable would be nobody's, and end this process; reading it tells the error later. Returns what undoes that. */
 export function keepErrors(source: StdinSource | undefined): () => void {
-  if (!(source instanceof Readable)) return () => undefined;
+  if (!isReadable(source)) return () => undefined;
   const keep = () => undefined;
   source.on("error", keep);
   return () => source.off("error", keep);

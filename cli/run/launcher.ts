@@ -1,13 +1,14 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { BelljarError } from "../../policy/errors.ts";
 import type { Scope } from "../host/systemd-scope.ts";
 import { quoted } from "../output/terminal.ts";
 import { reasonOf } from "./files.ts";
-import { messageReader } from "./framing.ts";
+import { makeInbox } from "./inbox.ts";
+import { startDirect } from "./launcher-direct.ts";
 import type { StreamTarget } from "./streams.ts";
 import type { Undelivered } from "./undelivered.ts";
 
@@ -15,8 +16,8 @@ import type { Undelivered } from "./undelivered.ts";
 export function launcherPath(environment: Readonly<Record<string, string | undefined>> = process.env): string {
   const named = environment["BELLJAR_LAUNCHER"];
   if (named !== undefined && named !== "") return named;
-  const besideBundle = fileURLToPath(new URL("../native/build/belljar-launch", import.meta.url));
-  return existsSync(besideBundle) ? besideBundle : fileURLToPath(new URL("../../native/build/belljar-launch", import.meta.url));
+  const besideBundle = join(import.meta.dirname, "../native/build/belljar-launch");
+  return existsSync(besideBundle) ? besideBundle : join(import.meta.dirname, "../../native/build/belljar-launch");
 }
 
 export interface LauncherOptions {
@@ -84,9 +85,9 @@ function startError(path: string, cause: unknown): BelljarError {
 }
 
 /** A launcher that was killed meanwhile has no scope; its end is told as any other. */
-async function enter(
+export async function enter(
   scope: Scope,
-  { pid, control, outcome }: { readonly pid: number; readonly control: Socket; readonly outcome: Promise<LaunchOutcome> },
+  { pid, drop, outcome }: Pick<Launcher, "drop" | "outcome"> & { readonly pid: number },
 ): Promise<void> {
   const { enterScope } = await import("../host/systemd-scope.ts");
   const died = new AbortController();
@@ -94,7 +95,7 @@ async function enter(
   try {
     await enterScope(scope, pid, died.signal);
   } catch (error) {
-    control.destroy();
+    drop();
     const { signal } = await outcome;
     if (signal === null) throw error;
   }
@@ -105,54 +106,33 @@ async function enter(
  * other descriptor. Throws BelljarError `launcher-failed` when it cannot start.
  */
 export async function startLauncher(options: LauncherOptions): Promise<Launcher> {
+  const direct = startDirect(options);
+  if (direct !== null) return direct;
+  const inbox = makeInbox();
   const child = spawn(options.launcher, ["run"], {
     stdio: [...options.targets, "pipe"],
     env: {},
     cwd: "/",
     detached: options.detached,
   });
-  let problem: string | null = null;
-  const messages = {
-    record: null as Uint8Array | null,
-    outputs: [] as Uint8Array[],
-    denials: [] as Uint8Array[],
-    samples: [] as Uint8Array[],
-    terminal: null as Uint8Array | null,
-  };
   const exited = new Promise<void>((resolve) => {
     child.once("exit", () => resolve());
   });
   const outcome = new Promise<LaunchOutcome>((resolve) => {
-    child.once("close", (exitCode, signal) => resolve({ ...messages, exitCode, signal, problem }));
+    child.once("close", (exitCode, signal) => resolve({ ...inbox.messages(), exitCode, signal }));
   });
   if (child.pid === undefined) {
     throw startError(options.launcher, await new Promise((resolve) => child.once("error", resolve)));
   }
   const control = child.stdio[3] as Socket;
-  let sayParked = () => {};
-  const parked = new Promise<void>((resolve) => {
-    sayParked = resolve;
-  });
-  const read = messageReader(({ kind, payload }) => {
-    if (kind === "record") messages.record = payload;
-    else if (kind === "output") messages.outputs.push(payload);
-    else if (kind === "denial") messages.denials.push(payload);
-    else if (kind === "sample") messages.samples.push(payload);
-    else if (kind === "terminal") messages.terminal = payload;
-    else if (kind === "parked") sayParked();
-  });
   control.on("data", (chunk: Buffer) => {
-    try {
-      read(chunk);
-    } catch (error) {
-      problem = (error as Error).message;
-      control.destroy();
-    }
+    if (!inbox.read(chunk)) control.destroy();
   });
   // A launcher that is gone breaks the socket; its exit says all there is to say.
   control.on("error", () => undefined);
   child.on("error", () => undefined);
   const { pid } = child;
+  const drop = (): void => void control.destroy();
   return {
     path: options.launcher,
     tidiesItself: false,
@@ -160,14 +140,14 @@ export async function startLauncher(options: LauncherOptions): Promise<Launcher>
     stdout: child.stdout,
     stderr: child.stderr,
     begin: async ({ sandboxBytes, execBytes, scope }) => {
-      if (scope !== null) await enter(scope, { pid, control, outcome });
+      if (scope !== null) await enter(scope, { pid, drop, outcome });
       control.write(sandboxBytes);
       control.write(execBytes);
     },
-    parked,
+    parked: inbox.parked,
     resume: (execBytes) => void control.write(execBytes),
     cancel: () => void (control.writable && control.write("C")),
-    drop: () => control.destroy(),
+    drop,
     exited,
     outcome,
   };

@@ -28,6 +28,8 @@ interface Writer {
   bytes: Uint8Array;
   view: DataView;
   cursor: number;
+  /** Which field is being written: made into a text only where something is wrong with it, since a plan has a thousand. */
+  readonly path: (string | number)[];
 }
 
 /** The sandbox part as bytes. Throws BelljarError `internal` with the field's path where a value breaks a rule of the wire. */
@@ -48,9 +50,9 @@ export function encodeReport(plan: ReportPlan): Uint8Array {
 function encodePart(kind: PlanKind, root: string, values: Values): Uint8Array {
   const initialBytes = 16 * 1024;
   const bytes = new Uint8Array(initialBytes);
-  const writer: Writer = { bytes, view: new DataView(bytes.buffer), cursor: headerBytes };
+  const writer: Writer = { bytes, view: new DataView(bytes.buffer), cursor: headerBytes, path: [kind] };
   const at = take(writer, recordOf(root).size);
-  writeRecord(writer, { at, name: root, values, path: kind });
+  writeRecord(writer, { at, name: root, values });
   align(writer);
   writer.view.setBigUint64(0, wireMagic, true);
   writer.view.setUint32(8, enums.PlanKind.indexOf(kind), true);
@@ -92,22 +94,23 @@ interface Place {
   readonly at: number;
   readonly name: string;
   readonly values: Values;
-  readonly path: string;
 }
 
-function writeRecord(writer: Writer, place: Place): void {
-  for (const field of recordOf(place.name).fields)
-    writeField(writer, field, {
-      at: place.at + field.offset,
-      value: place.values[field.name],
-      path: `${place.path}.${field.name}`,
-    });
+function writeRecord(writer: Writer, { at, name, values }: Place): void {
+  const { fields } = recordOf(name);
+  const depth = writer.path.length;
+  // By index, as in all that is walked here: an iterator takes longer than what it walks over.
+  for (let i = 0; i < fields.length; i++) {
+    const field = fields[i] as WireField;
+    writer.path[depth] = field.name;
+    writeField(writer, field, { at: at + field.offset, value: values[field.name] });
+  }
+  writer.path.length = depth;
 }
 
 interface FieldValue {
   readonly at: number;
   readonly value: unknown;
-  readonly path: string;
 }
 
 type FieldWriter = (writer: Writer, field: WireField, target: FieldValue, argument: string) => void;
@@ -115,15 +118,15 @@ type FieldWriter = (writer: Writer, field: WireField, target: FieldValue, argume
 const putU32 = ({ view }: Writer, { at }: FieldValue, value: number): void => view.setUint32(at, value, true);
 
 const fieldWriters: Readonly<Record<string, FieldWriter>> = {
-  u32: (writer, field, target) => putU32(writer, target, u32(target, field.min ?? 0, field.max ?? u32Max)),
+  u32: (writer, field, target) => putU32(writer, target, u32(writer, target, [field.min ?? 0, field.max ?? u32Max])),
   bool: (writer, _field, target) => {
-    if (typeof target.value !== "boolean") throw bad(target.path, "must be a boolean");
+    if (typeof target.value !== "boolean") throw bad(writer, "must be a boolean");
     putU32(writer, target, target.value ? 1 : 0);
   },
   enum: (writer, _field, target, name) =>
-    putU32(writer, target, indexIn(target, (enums as Readonly<Record<string, readonly string[]>>)[name] ?? [])),
-  flags: (writer, _field, target, name) => putU32(writer, target, flagBits(target, name)),
-  u64: (writer, field, target) => writer.view.setBigUint64(target.at, u64(target, field), true),
+    putU32(writer, target, indexIn(writer, target, (enums as Readonly<Record<string, readonly string[]>>)[name] ?? [])),
+  flags: (writer, _field, target, name) => putU32(writer, target, flagBits(writer, target, name)),
+  u64: (writer, field, target) => writer.view.setBigUint64(target.at, u64(writer, target, field), true),
   str: writeText,
   bytes: (writer, _field, target) => writeBytes(writer, target),
   list: (writer, _field, target, element) => writeList(writer, element, target),
@@ -133,14 +136,14 @@ const fieldWriters: Readonly<Record<string, FieldWriter>> = {
 function writeField(writer: Writer, field: WireField, target: FieldValue): void {
   const [head, argument] = splitType(field.type);
   const write = fieldWriters[head];
-  if (write === undefined) throw bad(target.path, `has the type '${field.type}', which no plan carries`);
+  if (write === undefined) throw bad(writer, `has the type '${field.type}', which no plan carries`);
   write(writer, field, target, argument);
 }
 
-function writeText(writer: Writer, field: WireField, { at, value, path }: FieldValue): void {
-  if (typeof value !== "string") throw bad(path, "must be a string");
+function writeText(writer: Writer, field: WireField, { at, value }: FieldValue): void {
+  if (typeof value !== "string") throw bad(writer, "must be a string");
   const problem = textProblem(field.check, value);
-  if (problem !== null) throw bad(path, problem);
+  if (problem !== null) throw bad(writer, problem);
   if (value === "") return;
   const encoded = textEncoder.encode(value);
   const off = take(writer, encoded.length + 1);
@@ -148,8 +151,8 @@ function writeText(writer: Writer, field: WireField, { at, value, path }: FieldV
   writePair(writer, at, [off, encoded.length]);
 }
 
-function writeBytes(writer: Writer, { at, value, path }: FieldValue): void {
-  if (!(value instanceof Uint8Array)) throw bad(path, "must be bytes");
+function writeBytes(writer: Writer, { at, value }: FieldValue): void {
+  if (!(value instanceof Uint8Array)) throw bad(writer, "must be bytes");
   if (value.length === 0) return;
   align(writer);
   const off = take(writer, value.length);
@@ -157,28 +160,34 @@ function writeBytes(writer: Writer, { at, value, path }: FieldValue): void {
   writePair(writer, at, [off, value.length]);
 }
 
-function writeList(writer: Writer, element: string, { at, value, path }: FieldValue): void {
-  if (!Array.isArray(value)) throw bad(path, "must be a list");
+function writeList(writer: Writer, element: string, { at, value }: FieldValue): void {
+  if (!Array.isArray(value)) throw bad(writer, "must be a list");
   const items: readonly unknown[] = value;
-  if (items.length > wireMaxListItems) throw new BelljarError("usage", `${path}: more than ${wireMaxListItems} entries`);
+  if (items.length > wireMaxListItems) throw new BelljarError("usage", `${pathOf(writer)}: more than ${wireMaxListItems} entries`);
   if (items.length === 0) return;
   align(writer);
   const { size } = recordOf(element);
   const off = take(writer, items.length * size);
   writePair(writer, at, [off, items.length]);
-  items.forEach((item, i) => {
-    writeRecord(writer, { at: off + i * size, name: element, values: asValues(element, item), path: `${path}[${i}]` });
-  });
+  const depth = writer.path.length;
+  for (let i = 0; i < items.length; i++) {
+    writer.path[depth] = i;
+    writeRecord(writer, { at: off + i * size, name: element, values: asValues(element, items[i]) });
+  }
+  writer.path.length = depth;
 }
 
-function writeArray(writer: Writer, field: WireField, { at, value, path }: FieldValue): void {
+function writeArray(writer: Writer, field: WireField, { at, value }: FieldValue): void {
   const count = field.size / 4;
-  if (!Array.isArray(value) || value.length !== count) throw bad(path, `must be a list of ${count} numbers`);
+  if (!Array.isArray(value) || value.length !== count) throw bad(writer, `must be a list of ${count} numbers`);
   const items: readonly unknown[] = value;
   const max = field.name === mechanismsField ? enums.Mechanism.length - 1 : u32Max;
-  items.forEach((item, i) => {
-    writer.view.setUint32(at + 4 * i, u32({ at, value: item, path: `${path}[${i}]` }, 0, max), true);
-  });
+  const depth = writer.path.length;
+  for (let i = 0; i < count; i++) {
+    writer.path[depth] = i;
+    writer.view.setUint32(at + 4 * i, u32(writer, { at, value: items[i] }, [0, max]), true);
+  }
+  writer.path.length = depth;
 }
 
 function writePair(writer: Writer, at: number, [off, length]: readonly [number, number]): void {
@@ -193,37 +202,41 @@ function asValues(element: string, item: unknown): Values {
   return item as Values;
 }
 
-function u32({ value, path }: FieldValue, min: number, max: number): number {
+function u32(writer: Writer, { value }: FieldValue, [min, max]: readonly [number, number]): number {
   if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max)
-    throw bad(path, `must be an integer from ${min} to ${max}`);
+    throw bad(writer, `must be an integer from ${min} to ${max}`);
   return value;
 }
 
-function u64({ value, path }: FieldValue, field: WireField): bigint {
+function u64(writer: Writer, { value }: FieldValue, field: WireField): bigint {
   const min = BigInt(field.min ?? 0);
   const max = field.max === undefined ? u64Max : BigInt(field.max);
-  if (typeof value !== "bigint" || value < min || value > max) throw bad(path, `must be a bigint from ${min} to ${max}`);
+  if (typeof value !== "bigint" || value < min || value > max) throw bad(writer, `must be a bigint from ${min} to ${max}`);
   return value;
 }
 
-function indexIn({ value, path }: FieldValue, names: readonly string[]): number {
+function indexIn(writer: Writer, { value }: FieldValue, names: readonly string[]): number {
   const index = typeof value === "string" ? names.indexOf(value) : -1;
-  if (index < 0) throw bad(path, `must be one of ${names.join(", ")}`);
+  if (index < 0) throw bad(writer, `must be one of ${names.join(", ")}`);
   return index;
 }
 
-function flagBits({ value, path }: FieldValue, name: string): number {
+function flagBits(writer: Writer, { value }: FieldValue, name: string): number {
   const table = (flags as Readonly<Record<string, Readonly<Record<string, number>>>>)[name] ?? {};
-  if (!Array.isArray(value)) throw bad(path, "must be a list of flags");
+  if (!Array.isArray(value)) throw bad(writer, "must be a list of flags");
   let bits = 0;
   for (const flag of value as readonly string[]) {
     const bit = Object.hasOwn(table, flag) ? table[flag] : undefined;
-    if (bit === undefined) throw bad(path, `must hold only ${Object.keys(table).join(", ")}`);
+    if (bit === undefined) throw bad(writer, `must hold only ${Object.keys(table).join(", ")}`);
     bits |= bit;
   }
   return bits >>> 0;
 }
 
-function bad(path: string, problem: string): BelljarError {
-  return new BelljarError("internal", `plan: ${path}: ${problem}`);
+/** exec.argv[2].text */
+const pathOf = ({ path }: Writer): string =>
+  path.map((part, i) => (typeof part === "number" ? `[${part}]` : i === 0 ? part : `.${part}`)).join("");
+
+function bad(writer: Writer, problem: string): BelljarError {
+  return new BelljarError("internal", `plan: ${pathOf(writer)}: ${problem}`);
 }

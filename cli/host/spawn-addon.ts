@@ -1,0 +1,45 @@
+import { join } from "node:path";
+
+/** native/spawn/spawn.c. */
+export interface SpawnAddon {
+  /** Starts the launcher with these as its 0, 1 and 2; returns its process id and our end of its control socket. */
+  readonly start: (path: string, stdin: number, stdout: number, stderr: number) => readonly [pid: number, control: number];
+  /** The status of wait(2); -1 where the process was not ours to wait for. */
+  readonly ended: (pid: number) => Promise<number>;
+  /** Whoever reads at either end of the socket comes to its end. */
+  readonly hangUp: (control: number) => void;
+  readonly isTerminal: (descriptor: number) => boolean;
+  /** Ends this process at once. */
+  readonly exit: (status: number) => void;
+}
+
+let known: SpawnAddon | null | undefined;
+
+/** The addon that a short run is started with; null where it is missing, or this Node refuses it: Node's own ways do the same, only slower. */
+export function spawnAddon(): SpawnAddon | null {
+  if (known !== undefined) return known;
+  known = null;
+  // Beside the bundle, or beside the sources.
+  for (const place of ["../native/build/spawn.node", "../../native/build/spawn.node"]) {
+    const module = { exports: {} };
+    try {
+      process.dlopen(module, join(import.meta.dirname, place));
+      known = module.exports as SpawnAddon;
+      break;
+    } catch {
+      // told by nobody: only time is lost
+    }
+  }
+  return known;
+}
+
+/** Whether something of Node's is to be written when it ends: a profile, its coverage, what a hook keeps. */
+const isWatched = ({ NODE_OPTIONS: options = "", NODE_V8_COVERAGE: coverage = "" }: NodeJS.ProcessEnv): boolean =>
+  process.execArgv.length > 0 || options !== "" || coverage !== "";
+
+/** Ends the command where the addon is in use: all that it had to say has been handed over, so nothing of Node's needs to be waited for. Else returns. */
+export function leaveAtOnce(status: number): void {
+  if (!known || isWatched(process.env)) return;
+  process.emit("exit", status);
+  known.exit(status);
+}
