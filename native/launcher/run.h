@@ -159,7 +159,7 @@ struct run {
 	uint64_t tree_user_ns, tree_system_ns; /* rusage of init and all it reaped */
 	uint64_t sampled_memory_peak, sampled_processes_peak;
 	uint64_t sampled_cpu_ns, lost_cpu_ns, missing_cpu_ns; /* see note_cpu */
-	uint64_t walked_cpu_ns, walked_ns;		      /* clock and time of the last walk */
+	uint64_t walked_cpu_ns, walked_ns, walked_bytes;      /* of the last walk: clock, time, memory */
 	unsigned int low_totals, off_clock;		      /* samples */
 	uint64_t tree_max_rss;
 	bool has_samples;

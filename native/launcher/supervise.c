@@ -12,9 +12,11 @@
 #include "sys.h"
 #include "util.h"
 
-#define SAMPLE_NS	    (5 * NS_PER_MS)  /* memory without a cgroup */
-#define COUNTER_NS	    (50 * NS_PER_MS) /* a cgroup, and the OOM counter of v1; the tree beside a perf clock */
-#define DRAIN_AFTER_KILL_NS (5 * NS_PER_S)   /* without any progress */
+#define SAMPLE_NS	    (5 * NS_PER_MS)	/* memory without a cgroup */
+#define COUNTER_NS	    (50 * NS_PER_MS)	/* a cgroup, and the OOM counter of v1; the tree beside a perf clock */
+#define IDLE_NS		    (100 * NS_PER_MS)	/* beside a clock that stands still */
+#define FILL_BYTES_PER_MS   (UINT64_C(8) << 20) /* of each processor: more than any fills */
+#define DRAIN_AFTER_KILL_NS (5 * NS_PER_S)	/* without any progress */
 #define EVIDENCE_KILLED \
 	(EVIDENCE_OOM_KILL | EVIDENCE_CPU_KILL | EVIDENCE_WALL_KILL | EVIDENCE_OUTPUT_KILL | EVIDENCE_DISK_KILL)
 
@@ -157,19 +159,35 @@ static void check_cpu(struct run *run, uint64_t now)
 }
 
 /*
- * Nobody of the tree has run since the last walk, so it holds no more than then. A process that took itself off the clock shows in a walk, and
- * walks are never further apart than those beside a cgroup. A waiting program would else cost a hundredth of a processor.
+ * How long a tree may be left alone that does not run: no longer than memory can be filled up to the limit from what it held, even by a process
+ * that has taken itself off the clock.
  */
-static bool stood_still(struct run *run, uint64_t now)
+static uint64_t idle_wait(const struct run *run)
 {
-	uint64_t ran = run->clock >= 0 && run->off_clock == 0 ? run_cpu_ns(run) : NOT_MEASURED;
+	uint64_t limit = run->plan.exec->memory_bytes, held = run->walked_bytes;
+	uint64_t room = limit > held ? limit - held : 0;
+	uint64_t wait = room / FILL_BYTES_PER_MS / (uint64_t)run->online_cpus * NS_PER_MS;
 
-	if (ran != NOT_MEASURED && ran == run->walked_cpu_ns && now < run->walked_ns + COUNTER_NS)
-		return true;
+	if (limit == 0 || wait > IDLE_NS)
+		return IDLE_NS;
+	return wait < SAMPLE_NS ? SAMPLE_NS : wait;
+}
+
+/* A tree that has not run since the last walk holds no more than then. A program that waits would else cost a hundredth of a processor. */
+static bool has_run(const struct run *run)
+{
+	return run->clock < 0 || run->off_clock || run->walked_cpu_ns == NOT_MEASURED ||
+	       run_cpu_ns(run) != run->walked_cpu_ns;
+}
+
+static bool walk_is_due(struct run *run, uint64_t now)
+{
+	if (!has_run(run) && now < run->walked_ns + idle_wait(run))
+		return false;
 	/* Before the walk: what runs meanwhile is seen by the next. */
-	run->walked_cpu_ns = ran;
+	run->walked_cpu_ns = run_cpu_ns(run);
 	run->walked_ns = now;
-	return false;
+	return true;
 }
 
 void run_start_clocks(struct run *run)
@@ -204,12 +222,13 @@ static void check_sample(struct run *run, uint64_t now)
 	often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) || cpu_by_sample;
 	if (!often && run->clock < 0)
 		return;
-	run->next_sample_ns = now + (often ? SAMPLE_NS : COUNTER_NS);
-	if (stood_still(run, now))
+	run->next_sample_ns = now + (!often ? COUNTER_NS : has_run(run) ? SAMPLE_NS : idle_wait(run));
+	if (!walk_is_due(run, now))
 		return;
 	/* Exact walks take at most a tenth of the time. */
 	if (sample_tree(run, now >= run->next_certain_ns ? run->sampled_memory_peak : UINT64_MAX, &sample) < 0)
 		return;
+	run->walked_bytes = sample.memory_bytes;
 	if (sample.certain && sample.processes > 1)
 		run->next_certain_ns = now + 10 * (now_ns() - now);
 	sample_note(run, &sample);

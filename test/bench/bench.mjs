@@ -13,6 +13,7 @@ import { load, machineFacts } from "./machine.mjs";
 import { memoryGroups } from "./memory.mjs";
 import { root } from "./native.mjs";
 import { rateAndCrowdGroups } from "./rate.mjs";
+import { endPodman } from "./runtimes.mjs";
 import { seccompGroups } from "./seccomp.mjs";
 import { startGroups } from "./start.mjs";
 import { groupText, machineText } from "./table.mjs";
@@ -43,7 +44,10 @@ for (const name of chosen) if (!(name in kinds)) throw new Error(`no group '${na
 
 const dir = mkdtempSync(join(tmpdir(), "belljar-bench-"));
 chmodSync(dir, 0o755);
-process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+process.on("exit", () => {
+  endPodman(process.env.XDG_RUNTIME_DIR);
+  rmSync(dir, { recursive: true, force: true });
+});
 process.once("SIGINT", () => process.exit(130));
 
 // A cgroup makes single runs slower by what its first attach takes; where that is not the question it is left out.

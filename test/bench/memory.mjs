@@ -82,7 +82,7 @@ export async function* memoryGroups({ dir, quick }) {
   const toil = { mounts: [{ kind: "bind", source: program(dir, "toil"), target: "/toil", access: "read-only" }] };
   const parked = benchParked(rootfs);
   const planFile = (name, plan) => file(join(dir, name), plan);
-  const running = benchPlan(rootfs, { set: toil, command: ["/toil", "wait"] });
+  const running = benchPlan(rootfs, { set: { ...toil, "limits.wallTime": "10m" }, command: ["/toil", "wait"] });
   const count = 1000;
   const cases = [
     {

@@ -1,7 +1,7 @@
 // Other programs that make sandboxes, each asked for the same namespaces and the same places. Those that are not there, or do not run here,
 // stay in the table with the reason.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 const which = (name) => ["/usr/bin", "/usr/local/bin", "/bin", "/usr/sbin", "/sbin"].map((place) => join(place, name)).find(existsSync);
@@ -60,6 +60,15 @@ const runtimes = [
   { name: "runc", command: "runc", argvs: (place) => [runc(place)], every: 2 },
   { name: "podman", command: "podman", argvs: (place) => ["crun", "runc"].map((runtime) => podman({ ...place, runtime })), every: 20 },
 ];
+
+/** Rootless podman leaves a process that holds its namespaces for the next time. */
+export function endPodman(runtimeDir) {
+  try {
+    process.kill(Number(readFileSync(join(runtimeDir, "libpod/tmp/pause.pid"), "utf8")));
+  } catch {
+    // There is none.
+  }
+}
 
 const firstLine = (text) => text.trim().split("\n")[0] ?? "";
 const run = (argv) => spawnSync(argv[0], argv.slice(1), { encoding: "utf8", timeout: 60_000, killSignal: "SIGKILL" });
