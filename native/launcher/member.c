@@ -25,25 +25,26 @@ static uint32_t tear_down(struct run *run)
 
 int member_main(const struct plan *plan, int link)
 {
-	struct run run __attribute__((uninitialized)); /* its buffers are not touched before they are used */
+	struct run *run = run_make(link);
 
-	run_initialise(&run, link);
-	run.client.served = true;
-	run.plan = *plan;
-	if (run_events(&run) == 0)
-		(void)launch_start(&run);
-	if (run.init_pid > 0)
-		supervise(&run);
-	companions_kill(&run);
-	if (!run.caller_gone && client_finish(&run) == 0) {
-		files_copy_out(&run);
+	if (!run)
+		return 1;
+	run->client.served = true;
+	run->plan = *plan;
+	if (run_events(run) == 0)
+		(void)launch_start(run);
+	if (run->init_pid > 0)
+		supervise(run);
+	companions_kill(run);
+	if (!run->caller_gone && client_finish(run) == 0) {
+		files_copy_out(run);
 		/* While it has no client, this tells the server why there is no sandbox. */
-		record_send(&run);
+		record_send(run);
 	}
 	/* Where there is one CPU for both, the client reads its record first. */
-	bool is_gone = client_linger(&run, 2 * NS_PER_MS);
-	uint32_t left = tear_down(&run);
+	bool is_gone = client_linger(run, 2 * NS_PER_MS);
+	uint32_t left = tear_down(run);
 	if (!is_gone)
-		(void)client_linger(&run, 2 * NS_PER_S);
+		(void)client_linger(run, 2 * NS_PER_S);
 	return left ? 1 : 0;
 }

@@ -25,19 +25,19 @@ static int prepare(struct run *run)
 
 int run_whole(int control)
 {
-	/* Three stream buffers: zeroing them, as hardening would, costs more than the rest of the set-up. */
-	struct run run __attribute__((uninitialized));
+	struct run *run = run_make(control);
 
-	run_initialise(&run, control);
-	if (prepare(&run) == 0)
-		(void)launch_start(&run);
-	if (run.init_pid > 0)
-		supervise(&run);
-	if (run.plan.sandbox)
-		companions_kill(&run);
-	terminal_restore(&run);
-	if (run.plan.exec && !run.caller_gone)
-		files_copy_out(&run);
-	record_send(&run);
+	if (!run)
+		return 1;
+	if (prepare(run) == 0)
+		(void)launch_start(run);
+	if (run->init_pid > 0)
+		supervise(run);
+	if (run->plan.sandbox)
+		companions_kill(run);
+	terminal_restore(run);
+	if (run->plan.exec && !run->caller_gone)
+		files_copy_out(run);
+	record_send(run);
 	return 0;
 }

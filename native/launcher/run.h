@@ -189,7 +189,11 @@ void run_out_of_memory(struct run *run);
 bool watch_set(struct run *run, struct watch *watch, enum watch_id id, uint32_t events);
 
 /* start.c */
-void run_initialise(struct run *run, int control);
+/*
+ * In a mapping of its own, which nobody gives back: on the stack, where each page is touched for safety's sake when its frame is made, all of the
+ * buffers would be memory that is in use, and take longer to have than most of the set-up. NULL where there is no memory.
+ */
+struct run *run_make(int control);
 /* What it waits with: signals, epoll, a timer. */
 int run_events(struct run *run);
 

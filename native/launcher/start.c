@@ -2,6 +2,7 @@
 /* What every run begins with, whoever hosts it: empty state, and something to wait with. */
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
@@ -48,12 +49,13 @@ static int take_signals(struct run *run)
 	return run->signals < 0 ? -errno : 0;
 }
 
-void run_initialise(struct run *run, int control)
+struct run *run_make(int control)
 {
-	memset(run, 0, offsetof(struct run, pumps));
-	for (int i = 0; i < 3; i++)
-		memset(&run->pumps[i], 0, offsetof(struct pump, buffer));
-	memset((char *)run + offsetof(struct run, cgroups), 0, sizeof(*run) - offsetof(struct run, cgroups));
+	struct run *run =
+		mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (run == MAP_FAILED)
+		return NULL;
 	run->control = control;
 	run->epoll = run->timer = run->signals = run->channel = run->gate = run->init_pidfd = -1;
 	run->listener.fd = -1;
@@ -71,6 +73,7 @@ void run_initialise(struct run *run, int control)
 		run->files_in[i] = run->out_folders[i] = -1;
 	run->own_pid = getpid();
 	run->online_cpus = online_cpus();
+	return run;
 }
 
 int run_events(struct run *run)
