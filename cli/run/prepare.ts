@@ -110,7 +110,7 @@ function checkMounts(policy: ResolvedPolicy): void {
 }
 
 /** What a run at another time will find of this host: not the scope that it would have to ask for. */
-function factsAhead(facts: HostFacts): HostFacts {
+export function factsAhead(facts: HostFacts): HostFacts {
   if (!hasScope(facts)) return facts;
   return { ...facts, cgroup: { kind: "none", reason: "a compiled plan cannot ask the user's manager of systemd for a scope" } };
 }

@@ -1,4 +1,5 @@
 // A compiled plan, run by the launcher alone, is the run that the command makes: the same verdict, status, words, files and report.
+import { spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -307,7 +308,8 @@ describe("a file that is not for this run is refused, with the remedy", () => {
       const bytes = Buffer.from(good);
       bytes[at] = (bytes[at] ?? 0) ^ 0x80;
       writeFileSync(damaged, bytes, { mode: 0o600 });
-      const { code, stderr, signal } = await launch([damaged, "--", "true"], { assertClean: false });
+      const run = spawnSync(launcherPath, [damaged, "--", "true"], { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
+      const { status: code, stderr, signal } = run;
       expect(signal).toBeNull();
       if (stderr.includes("damaged") || stderr.includes("another")) refused++;
       if (at < 32) expect(stderr, String(at)).toContain("damaged");
