@@ -75,6 +75,8 @@ static int make(struct server *server)
 {
 	struct member *member = free_member(server);
 	uint64_t number = server->next_number++;
+	uint64_t sources =
+		sources_now(&server->plan); /* before anything is mounted: what changes meanwhile is noticed */
 	int pair[2];
 
 	if (!member)
@@ -94,6 +96,7 @@ static int make(struct server *server)
 	member->pid = pid;
 	member->link = pair[0];
 	member->number = number;
+	member->sources = sources;
 	enter(server, member, MEMBER_MAKING);
 	return 0;
 }
@@ -114,11 +117,17 @@ void members_refill(struct server *server, uint64_t now)
 
 bool members_hand_over(struct server *server, int connection, uint64_t now)
 {
+	uint64_t sources = server->count[MEMBER_READY] > 0 ? sources_now(&server->plan) : 0;
+
 	while (server->count[MEMBER_READY] > 0) {
 		/* The one that was ready last: more of it is still in the caches. */
 		struct member *member = &server->members[server->ready[server->count[MEMBER_READY] - 1]];
 
 		enter(server, member, MEMBER_RUNNING);
+		if (member->sources != sources) {
+			close_fd(&member->link); /* which ends it */
+			continue;
+		}
 		int r = message_send(member->link, "", 1, &connection, 1);
 		close_fd(&member->link);
 		/* With enough left, the new one is made behind the run, not beside it. */

@@ -76,13 +76,15 @@ static void refuse(struct server *server, int connection)
 	server->let_go_ns = now_ns() + LET_GO_NS;
 }
 
-static int first_waiting(struct server *server)
+static int first_waiting(const struct server *server)
 {
-	int connection = server->waiting[server->first_waiting];
+	return server->waiting[server->first_waiting];
+}
 
+static void drop_first(struct server *server)
+{
 	server->first_waiting = (server->first_waiting + 1) % SERVE_MAX_WAITING;
 	server->waiting_count--;
-	return connection;
 }
 
 static void serve_waiting(struct server *server, uint64_t now)
@@ -90,14 +92,17 @@ static void serve_waiting(struct server *server, uint64_t now)
 	while (server->waiting_count && server->count[MEMBER_READY]) {
 		int connection = first_waiting(server);
 
-		if (is_gone(connection) || members_hand_over(server, connection, now))
-			(void)close(connection);
-		else
-			refuse(server, connection);
+		/* Where all that were ready are dead or out of date, it waits for another. */
+		if (!is_gone(connection) && !members_hand_over(server, connection, now))
+			break;
+		(void)close(connection);
+		drop_first(server);
 	}
 	/* When the last try has failed and nothing is on its way, a client had better be told. */
-	while (server->waiting_count && (server->stopping || (server->pause_ns && !server->count[MEMBER_MAKING])))
+	while (server->waiting_count && (server->stopping || (server->pause_ns && !server->count[MEMBER_MAKING]))) {
 		refuse(server, first_waiting(server));
+		drop_first(server);
+	}
 }
 
 static void take(struct server *server, int connection, uint64_t now)

@@ -25,9 +25,10 @@ enum member_state {
 /* One sandbox, and the launcher that made it, which is our child. */
 struct member {
 	enum member_state state;
-	pid_t pid;	 /* ours until we reap it, so it is nobody else's */
-	int link;	 /* SOCK_SEQPACKET; until it has a client, else -1 */
-	uint64_t number; /* of its run's name */
+	pid_t pid;	  /* ours until we reap it, so it is nobody else's */
+	int link;	  /* SOCK_SEQPACKET; until it has a client, else -1 */
+	uint64_t number;  /* of its run's name */
+	uint64_t sources; /* what it is made from */
 	uint64_t tidy_until_ns;
 };
 
@@ -100,6 +101,9 @@ enum { RUN_NAME_LENGTH = 39 };
 bool run_name_fits(const struct plan *plan);
 /* Of a run, by the process that makes its sandbox, and a number. */
 void run_name(pid_t pid, uint64_t number, char ret_name[RUN_NAME_LENGTH + 1]);
+
+/* sources.c: what a sandbox would be made from now, to compare. */
+uint64_t sources_now(const struct plan *plan);
 
 /* peer.c: whether the process at the other end may use the server. */
 int peer_open(struct server *server);
