@@ -37,9 +37,16 @@ export function spawnAddon(): SpawnAddon | null {
 const isWatched = ({ NODE_OPTIONS: options = "", NODE_V8_COVERAGE: coverage = "" }: NodeJS.ProcessEnv): boolean =>
   process.execArgv.length > 0 || options !== "" || coverage !== "";
 
+let isNodes = false;
+
+/** Node has something of the caller's to put back when it ends. */
+export function leaveToNode(): void {
+  isNodes = true;
+}
+
 /** Ends the command where the addon is in use: all that it had to say has been handed over, so nothing of Node's needs to be waited for. Else returns. */
 export function leaveAtOnce(status: number): void {
-  if (!known || isWatched(process.env)) return;
+  if (!known || isNodes || isWatched(process.env)) return;
   process.emit("exit", status);
   known.exit(status);
 }

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from "node:fs";
 import { Socket } from "node:net";
 import { isatty, ReadStream } from "node:tty";
+import { leaveToNode } from "../host/spawn-addon.ts";
 import type { FlowOptions, OutputSink, StdinSource } from "../run/flows.ts";
 import type { StreamTarget } from "../run/streams.ts";
 import type { ServedLauncher } from "./connection.ts";
@@ -129,10 +130,13 @@ export function callersStreams(targets: readonly [StreamTarget, StreamTarget, St
   const [input, output, errors] = places;
   return {
     close,
-    connect: ({ refuse }) => ({
-      ...(input === undefined ? {} : { stdin: sourceOf(input) }),
-      ...(output === undefined ? {} : { onStdout: sinkTo(writerOf(output), (error) => refuse("stdout", error)) }),
-      ...(errors === undefined ? {} : { onStderr: sinkTo(writerOf(errors), (error) => refuse("stderr", error)) }),
-    }),
+    connect: ({ refuse }) => {
+      if (places.some((place) => place?.kind === "socket")) leaveToNode();
+      return {
+        ...(input === undefined ? {} : { stdin: sourceOf(input) }),
+        ...(output === undefined ? {} : { onStdout: sinkTo(writerOf(output), (error) => refuse("stdout", error)) }),
+        ...(errors === undefined ? {} : { onStderr: sinkTo(writerOf(errors), (error) => refuse("stderr", error)) }),
+      };
+    },
   };
 }

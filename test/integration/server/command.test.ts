@@ -122,6 +122,20 @@ describe("a run through a server", () => {
     expect([stdout, served]).toEqual(["line\n", true]);
   });
 
+  needs("userns")("leaves the descriptors that others share with it as they were", async () => {
+    const pool = await servePool();
+    // Node's pipes are sockets, which cannot be opened again.
+    const flags = "import fcntl; print([fcntl.fcntl(fd, fcntl.F_GETFL) & 0o4000 for fd in (0, 1, 2)])";
+    const { stdout, stderr } = spawnSync("sh", ["-c", `"$@" run --verbose -- true; python3 -c '${flags}'`, "sh", ...belljarCommand], {
+      env: { ...process.env, ...pool.env },
+      encoding: "utf8",
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    });
+    expect(stderr).toContain("sandbox of");
+    expect(stdout).toBe("[0, 0, 0]\n");
+  });
+
   needs("userns")("waits for a reader that is slow, and loses nothing", async () => {
     const pool = await servePool();
     const run = startBelljar(["run", "--", "head", "-c", "3000000", "/dev/zero"], { env: pool.env });
