@@ -2,6 +2,7 @@ import { encodeExec } from "../../policy/wire/encode.ts";
 import { type Launcher, launcherPath, startLauncher } from "./launcher.ts";
 import type { PreparedRun } from "./prepare.ts";
 import { tidyAfter } from "./session.ts";
+import { sourcesNow } from "./sources.ts";
 import { bytesEqual, wornBytes } from "./worn.ts";
 
 /** A sandbox that is ready but for what it is to run: to be used for one run, given back unused, or dropped. */
@@ -16,6 +17,8 @@ export interface Spare {
 
 interface Member extends Spare {
   readonly lives: () => boolean;
+  /** Whether it shows what one that is made now would show. */
+  readonly isFresh: () => boolean;
 }
 
 export interface PoolOptions {
@@ -52,7 +55,10 @@ export class Pool {
   /** One that is ready now, or null. */
   take(): Spare | null {
     let member = this.#ready.shift() ?? null;
-    while (member !== null && !member.lives()) member = this.#ready.shift() ?? null;
+    while (member !== null && !(member.lives() && member.isFresh())) {
+      member.launcher.drop();
+      member = this.#ready.shift() ?? null;
+    }
     // Behind what the run has to do now.
     setImmediate(() => this.#refill());
     return member;
@@ -89,6 +95,8 @@ export class Pool {
   /** One that cannot be made is the next run's to tell of, which then makes its own. */
   async #make(): Promise<void> {
     const template = await this.#options.plan();
+    const { sandbox } = template.plan;
+    const sources = sourcesNow(sandbox); // before anything is mounted: what changes meanwhile is noticed
     const launcher = await startLauncher({ launcher: this.#launcher, targets: ["pipe", "pipe", "pipe"], detached: true });
     this.#living.add(launcher);
     // Nobody writes to a stream of it yet; one that breaks says no more than its end does.
@@ -114,8 +122,9 @@ export class Pool {
     if (!isParked) return;
     const wears = wornBytes(template.plan.exec);
     this.#ready.push({
-      runId: template.plan.sandbox.runId,
+      runId: sandbox.runId,
       lives: () => lives,
+      isFresh: () => sourcesNow(sandbox) === sources,
       launcher: { ...launcher, begin: async ({ execBytes }) => launcher.resume(execBytes) },
       fits: (run) => bytesEqual(run.sandboxBytes, template.sandboxBytes) && bytesEqual(wornBytes(run.plan.exec), wears),
     });

@@ -1,6 +1,6 @@
 // Sandbox with spares: the same runs, each in a sandbox that nobody else has had, and nothing left of what was made ahead.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../helpers/abilities.ts";
@@ -150,6 +150,28 @@ describe("spare sandboxes", () => {
       await within(sandbox.close(), { what: "close", timeoutMs: 20_000 });
       expect(ownLaunchers()).toEqual([]);
     }
+  });
+
+  needs("userns")("show the volume that its path leads to, not one that was there when they were made", async () => {
+    const volume = join(tempDir("volume"), "it");
+    const fill = (text: string): void => {
+      mkdirSync(volume);
+      writeFileSync(join(volume, "file"), text);
+    };
+    fill("old");
+    const sandbox = await openSandbox({ warm: 3, volumes: [{ source: volume, target: "/data", access: "read-only" }] });
+    await spares(3);
+    const before = ownLaunchers();
+    const read = async (): Promise<string> => (await sandbox.run(["cat", "/data/file"])).stdout;
+    expect(await read()).toBe("old");
+    expect(before.filter((pid) => ownLaunchers().includes(pid)).length).toBeGreaterThanOrEqual(2); // the control: a spare was enough
+    await spares(3);
+    renameSync(volume, `${volume}.before`);
+    fill("new");
+    expect(await Promise.all([read(), read(), read(), read()])).toEqual(["new", "new", "new", "new"]);
+    rmSync(volume, { recursive: true });
+    fill("newer");
+    expect(await Promise.all([read(), read(), read(), read()])).toEqual(["newer", "newer", "newer", "newer"]);
   });
 
   needs("userns")("a run that is cancelled before it starts leaves them, and one that runs ends", async () => {
