@@ -306,7 +306,7 @@ static int build(struct init *init)
 	return ready(init, &namespaces);
 }
 
-void init_main(struct plan *plan, int channel)
+UNDER_GUARD void init_main(struct plan *plan, int channel)
 {
 	struct init init = { .plan = plan,
 			     .channel = channel,

@@ -63,7 +63,7 @@ static bool may_not_have_started(int status)
 }
 
 /* Reaps until the launcher ends us. Orphans of the program become our children and are reaped like it. */
-_Noreturn void init_reap(struct init *init, int signals, pid_t program)
+UNDER_GUARD _Noreturn void init_reap(struct init *init, int signals, pid_t program)
 {
 	struct pollfd fds[2] = { { .fd = init->channel, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
 	struct signalfd_siginfo drained[4];

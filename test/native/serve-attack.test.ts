@@ -199,33 +199,41 @@ print(b"x" * 50 in said)
     expect(server.members().length).toBeLessThanOrEqual(6);
   });
 
-  ready("that is stopped while its run floods it keeps no limit from ending that run", async () => {
-    const server = await openServer({ size: 1, exec: { outputBytes: 1n << 40n } });
-    const exec = Buffer.from(encodeExec(shell("while :; do echo flood; done", { wallMs: 500n, outputBytes: 1n << 40n }))).toString("hex");
-    const script = `
+  ready(
+    "that is stopped while its run floods it keeps no limit from ending that run",
+    async () => {
+      const server = await openServer({ size: 1, exec: { outputBytes: 1n << 40n } });
+      const exec = Buffer.from(encodeExec(shell("while :; do echo flood; done", { wallMs: 500n, outputBytes: 1n << 40n }))).toString("hex");
+      const script = `
       const socket = require("node:net").connect(process.argv[1]);
       socket.on("connect", () => { socket.pause(); socket.write(Buffer.from(process.argv[2], "hex")); process.stdout.write("sent"); });
       setInterval(() => {}, 1000);`;
-    const client = spawn(process.execPath, ["-e", script, server.socket, exec], { stdio: ["ignore", "pipe", "inherit"] });
-    onTestFinished(() => void client.kill("SIGKILL"));
-    await new Promise((resolve) => client.stdout.once("data", resolve));
-    client.kill("SIGSTOP");
-    await until(() => server.running().length === 1, { what: "the run", timeoutMs: 20_000 });
-    const [launcher = 0] = server.running();
-    await until(() => childrenOf(launcher).flatMap(childrenOf).length === 0, { what: "the end of the program", timeoutMs: 10_000 });
-    expect((await served(server.socket, shell("echo fine"))).stdout).toBe("fine\n");
-    // Of the record nobody can be told: it is not waited for for ever.
-    await until(() => !server.members().includes(launcher), { what: "the end of its launcher", timeoutMs: 40_000 });
-  });
+      const client = spawn(process.execPath, ["-e", script, server.socket, exec], { stdio: ["ignore", "pipe", "inherit"] });
+      onTestFinished(() => void client.kill("SIGKILL"));
+      await new Promise((resolve) => client.stdout.once("data", resolve));
+      client.kill("SIGSTOP");
+      await until(() => server.running().length === 1, { what: "the run", timeoutMs: 20_000 });
+      const [launcher = 0] = server.running();
+      await until(() => childrenOf(launcher).flatMap(childrenOf).length === 0, { what: "the end of the program", timeoutMs: 30_000 });
+      expect((await served(server.socket, shell("echo fine"))).stdout).toBe("fine\n");
+      // Of the record nobody can be told: it is not waited for for ever.
+      await until(() => !server.members().includes(launcher), { what: "the end of its launcher", timeoutMs: 60_000 });
+    },
+    150_000,
+  );
 
-  ready("that sends its exec part a byte at a time is not waited for for ever", async () => {
-    const server = await openServer({ size: 1 });
-    const bytes = encodeExec(shell("echo late"));
-    const connection = connectRun(server.socket, bytes.subarray(0, 40));
-    let at = 40;
-    const timer = setInterval(() => connection.socket.write(bytes.subarray(at, ++at)), 500);
-    onTestFinished(() => clearInterval(timer));
-    const { record, stdout } = await within(connection.result, { what: "the end of its patience", timeoutMs: 25_000 });
-    expect([record?.errorStep, stdout]).toEqual(["readPlan", ""]);
-  });
+  ready(
+    "that sends its exec part a byte at a time is not waited for for ever",
+    async () => {
+      const server = await openServer({ size: 1 });
+      const bytes = encodeExec(shell("echo late"));
+      const connection = connectRun(server.socket, bytes.subarray(0, 40));
+      let at = 40;
+      const timer = setInterval(() => connection.socket.write(bytes.subarray(at, ++at)), 500);
+      onTestFinished(() => clearInterval(timer));
+      const { record, stdout } = await within(connection.result, { what: "the end of its patience", timeoutMs: 60_000 });
+      expect([record?.errorStep, stdout]).toEqual(["readPlan", ""]);
+    },
+    90_000,
+  );
 });

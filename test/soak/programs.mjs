@@ -14,6 +14,8 @@ const exits = (exitCode) => ({ verdict: exitCode === 0 ? "ok" : "exit-nonzero", 
 const dies = (signal) => ({ verdict: "signaled", signal });
 const soon = { wallTime: "150ms" };
 const spends = { cpuTime: "40ms" };
+/** What the kernel holds for tasks that have ended it gives back in its own time: on a busy machine that can come to the memory limit first. */
+const bombed = { verdicts: ["cpu-time-limit", "memory-limit"] };
 
 const ends = [
   { name: "exits with 0", weight: 300, argv: c("exit", "0"), expected: exits(0) },
@@ -93,8 +95,8 @@ const limits = [
   { name: "children eat memory", weight: 5, argv: c("children", "48"), limits: { memory: "16M" }, expected: { verdict: "memory-limit" } },
   { name: "spins", weight: 8, argv: c("spin"), limits: spends, expected: { verdict: "cpu-time-limit" } },
   { name: "spins with four children", weight: 4, argv: c("spin-forks", "4"), limits: spends, expected: { verdict: "cpu-time-limit" } },
-  { name: "fork bomb", weight: 8, argv: c("bomb"), limits: spends, expected: { verdict: "cpu-time-limit" } },
-  { name: "thread bomb", weight: 4, argv: c("thread-bomb"), limits: spends, expected: { verdict: "cpu-time-limit" } },
+  { name: "fork bomb", weight: 8, argv: c("bomb"), limits: spends, expected: bombed },
+  { name: "thread bomb", weight: 4, argv: c("thread-bomb"), limits: spends, expected: bombed },
   { name: "forks until refused", weight: 20, argv: c("forks"), expected: { verdict: "process-limit", exitCode: 1 } },
   { name: "forks until refused, and copes", weight: 10, argv: c("forks-cope"), expected: exits(0) },
   { name: "sleeps", weight: 20, argv: c("sleep"), limits: soon, expected: { verdict: "wall-time-limit" } },
@@ -166,6 +168,7 @@ export const programs = [...ends, ...streams, ...limits, ...clients];
 export function objection({ expected }, { record, stdout, stderr, stdin }) {
   if (record === null) return expected === null ? null : "no record came";
   if (expected === null) return null; // it was faster than the client
+  if (expected.verdicts?.includes(record.verdict) === false) return `verdict is ${record.verdict}, none of ${expected.verdicts}`;
   for (const name of ["verdict", "exitCode", "signal"])
     if (name in expected && record[name] !== expected[name]) return `${name} is ${record[name]}, not ${expected[name]}`;
   for (const [name, seen] of Object.entries({ stdout, stderr })) {
