@@ -101,10 +101,16 @@ static int make(struct server *server)
 	return 0;
 }
 
+/* Making one waits for the kernel most of the time; who waits for one is served sooner when more are on their way than there are CPUs. */
+static uint32_t at_once(const struct server *server)
+{
+	return server->waiting_count ? 4 * server->at_once : server->at_once;
+}
+
 void members_refill(struct server *server, uint64_t now)
 {
 	while (!server->stopping && now >= server->refill_ns && server->count[MEMBER_NONE] > 0 &&
-	       server->count[MEMBER_MAKING] < server->at_once &&
+	       server->count[MEMBER_MAKING] < at_once(server) &&
 	       server->count[MEMBER_MAKING] + server->count[MEMBER_READY] < server->size + server->waiting_count) {
 		int r = make(server);
 
