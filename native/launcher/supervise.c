@@ -174,20 +174,9 @@ static uint64_t idle_wait(const struct run *run)
 }
 
 /* A tree that has not run since the last walk holds no more than then. A program that waits would else cost a hundredth of a processor. */
-static bool has_run(const struct run *run)
+static bool has_run(const struct run *run, uint64_t cpu_ns)
 {
-	return run->clock < 0 || run->off_clock || run->walked_cpu_ns == NOT_MEASURED ||
-	       run_cpu_ns(run) != run->walked_cpu_ns;
-}
-
-static bool walk_is_due(struct run *run, uint64_t now)
-{
-	if (!has_run(run) && now < run->walked_ns + idle_wait(run))
-		return false;
-	/* Before the walk: what runs meanwhile is seen by the next. */
-	run->walked_cpu_ns = run_cpu_ns(run);
-	run->walked_ns = now;
-	return true;
+	return run->clock < 0 || run->off_clock || cpu_ns == NOT_MEASURED || cpu_ns != run->walked_cpu_ns;
 }
 
 void run_start_clocks(struct run *run)
@@ -204,7 +193,9 @@ void run_start_clocks(struct run *run)
 static void check_sample(struct run *run, uint64_t now)
 {
 	const struct wire_exec_plan *exec = run->plan.exec;
-	bool cpu_by_sample = exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED, often;
+	/* Once: reading the clock interrupts the program where it runs. Before the walk: what runs meanwhile is seen by the next. */
+	uint64_t cpu_ns = run_cpu_ns(run);
+	bool often, idle = !has_run(run, cpu_ns);
 	struct sample sample;
 
 	launch_hear_gate(run);
@@ -219,12 +210,14 @@ static void check_sample(struct run *run, uint64_t now)
 		if (run->oom_kills != NOT_MEASURED && run->oom_kills > 0)
 			run_out_of_memory(run);
 	}
-	often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) || cpu_by_sample;
+	often = asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) || (exec->cpu_ms && cpu_ns == NOT_MEASURED);
 	if (!often && run->clock < 0)
 		return;
-	run->next_sample_ns = now + (!often ? COUNTER_NS : has_run(run) ? SAMPLE_NS : idle_wait(run));
-	if (!walk_is_due(run, now))
+	run->next_sample_ns = now + (!often ? COUNTER_NS : idle ? idle_wait(run) : SAMPLE_NS);
+	if (idle && now < run->walked_ns + idle_wait(run))
 		return;
+	run->walked_cpu_ns = cpu_ns;
+	run->walked_ns = now;
 	/* Exact walks take at most a tenth of the time. */
 	if (sample_tree(run, now >= run->next_certain_ns ? run->sampled_memory_peak : UINT64_MAX, &sample) < 0)
 		return;
@@ -236,7 +229,7 @@ static void check_sample(struct run *run, uint64_t now)
 	if (asked(run, LIMIT_MEMORY, MECHANISM_SUPERVISOR) && exec->memory_bytes &&
 	    run->sampled_memory_peak > exec->memory_bytes)
 		run_end(run, EVIDENCE_OOM_KILL);
-	if (exec->cpu_ms && run_cpu_ns(run) == NOT_MEASURED && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS)
+	if (exec->cpu_ms && run->sampled_cpu_ns >= exec->cpu_ms * NS_PER_MS && run_cpu_ns(run) == NOT_MEASURED)
 		run_end(run, EVIDENCE_CPU_KILL);
 }
 
