@@ -43,7 +43,7 @@ async function picture({ start, rate }) {
 /** Rewrites the three files of docs/. */
 export async function writeFigures(measured) {
   const figures = merged(measured);
-  writeFileSync(path("figures"), `${JSON.stringify(figures, null, 1)}\n`);
+  writeFileSync(path("figures"), `${JSON.stringify(figures, null, 2)}\n`);
   writeFileSync(path("page"), page(readFileSync(path("page"), "utf8"), figures));
   if (figures.start !== undefined) writeFileSync(path("picture"), await picture(figures));
 }
