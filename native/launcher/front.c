@@ -275,6 +275,7 @@ int front_main(int argc, char **argv)
 
 	if (!front || hear_signals(front) < 0)
 		return FRONT_FAILURE;
+	front->words_given = argv;
 	front->colour = wants_colour();
 	r = prepare(front, argc, argv);
 	if (r)

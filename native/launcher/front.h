@@ -36,6 +36,7 @@ struct front_place {
 };
 
 struct front {
+	char **words_given; /* argv, which the launcher forgets */
 	struct front_options options;
 	struct exec_changes changes;
 	uint8_t *plan; /* FILE's bytes, then the exec part of this run */

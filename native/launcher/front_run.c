@@ -34,6 +34,8 @@ static __attribute__((noreturn)) void be_launcher(const struct front *front, int
 		_exit(FRONT_FAILURE);
 	/* As from the command: no other descriptor, nothing of the caller's environment for helpers, and no folder is kept busy. */
 	(void)sys_close_range(CONTROL_FD + 1, ~0u, 0);
+	forget_words(front->words_given + 1);
+	forget_words(environ);
 	(void)clearenv();
 	ignore_result(chdir("/"));
 	_exit(run_whole(CONTROL_FD));

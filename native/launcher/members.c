@@ -55,6 +55,7 @@ static _Noreturn void become_member(struct server *server, int link, uint64_t nu
 			_exit(1);
 	if ((link != LINK && dup3(link, LINK, O_CLOEXEC) < 0) || sys_close_range(LINK + 1, ~0u, 0) < 0)
 		_exit(1);
+	forget_words(server->options);
 	(void)setsid();
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 	run_name(getpid(), number, name);

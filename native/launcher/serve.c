@@ -372,6 +372,7 @@ int serve_main(int argc, char **argv)
 		serve_say("serve", "FILE --socket PATH [--size N] [--max M] [--parent PID], 1 <= N <= M <= 4096", 0);
 		return EXIT_USAGE;
 	}
+	server.options = argv + 2;
 	raise_open_files(&server);
 	server.count[MEMBER_NONE] = server.max;
 	for (uint32_t i = 0; i < server.max; i++)

@@ -36,6 +36,7 @@ enum stop { STOP_WAITS = 1, STOP_CANCELS, STOP_KILLS };
 
 struct server {
 	struct plan plan;
+	char **options;				    /* as given, of which members know nothing */
 	const char *path;			    /* of the socket */
 	uint64_t device, inode;			    /* of what we made there */
 	uint64_t namespace_device, namespace_inode; /* our user namespace */

@@ -130,6 +130,16 @@ static inline int parse_u64(const char *text, uint64_t *ret_value)
 	return 0;
 }
 
+/*
+ * For a process that goes on as another: what its words said is not for what it starts. Its memory of them is what /proc/PID/cmdline and
+ * environ show, the former to everybody in its process namespace.
+ */
+static inline void forget_words(char **words)
+{
+	for (; words && *words; words++)
+		memset(*words, 0, strlen(*words));
+}
+
 static inline void copy_text(char *to, size_t size, const char *from)
 {
 	struct text text = text_in(to, size);

@@ -269,6 +269,24 @@ needs("userns")("a plan may have its command, which another replaces", async () 
   expect((await launch([file, "--", "echo", "of the run"])).stdout).toBe("of the run\n");
 });
 
+needs("userns")("a program sees nothing of the command line that it was started by, nor its caller's variables", async () => {
+  const dir = tempDir("plan-file");
+  const file = join(dir, "plan");
+  await compile(file, "judge");
+  writeFileSync(join(dir, "secret.txt"), "in");
+  const told = ["--report", join(dir, "secret.json"), "--in", `${join(dir, "secret.txt")}:a`, "--out", `a:${join(dir, "secret-out")}`];
+  const { stdout, stderr } = await launch(
+    [file, ...told, "--", "sh", "-c", "cat a; cat /proc/[0-9]*/cmdline /proc/1/environ | tr '\\0' ' '"],
+    {
+      env: { SECRET: "secret" },
+    },
+  );
+  expect(stdout).toMatch(/^in/);
+  expect(stdout).toContain("belljar-launch"); // the control: it is there to be read
+  expect(stdout).not.toMatch(/secret|plan-file/);
+  expect(stderr).not.toContain("secret");
+});
+
 needs("userns")("the file is the caller's alone, and whole or not there", async () => {
   const file = await judgePlan();
   expect(statSync(file).mode & 0o777).toBe(0o600);

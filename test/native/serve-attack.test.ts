@@ -78,6 +78,13 @@ except OSError as error:
   });
 });
 
+ready("a program sees nothing of how its server was started: where its folder is, what its plan is called", async () => {
+  const server = await openServer();
+  const { stdout } = await served(server.socket, shell("cat /proc/1/cmdline | tr '\\0' ' '"));
+  expect(stdout).toMatch(/^\S+ serve +$/);
+  expect(readFileSync(`/proc/${server.pid}/cmdline`, "utf8")).toContain(server.socket); // its own says it to those outside
+});
+
 describe("at the server's path", () => {
   const plan = (dir: string): string => {
     const path = join(dir, "plan");
