@@ -4,6 +4,8 @@ import { join } from "node:path";
 export interface SpawnAddon {
   /** Starts the launcher with these as its 0, 1 and 2; returns its process id and our end of its control socket. */
   readonly start: (path: string, stdin: number, stdout: number, stderr: number) => readonly [pid: number, control: number];
+  /** A socket, connected to whoever listens at that path; throws where nobody does, or has room. */
+  readonly connect: (path: string) => number;
   /** The status of wait(2); -1 where the process was not ours to wait for. */
   readonly ended: (pid: number) => Promise<number>;
   /** Whoever reads at either end of the socket comes to its end. */
@@ -43,6 +45,9 @@ let isNodes = false;
 export function leaveToNode(): void {
   isNodes = true;
 }
+
+/** Whether the end will be at once, whatever Node's threads wait for. */
+export const leavesAtOnce = (): boolean => spawnAddon() !== null && !isNodes && !isWatched(process.env);
 
 /** Ends the command where the addon is in use: all that it had to say has been handed over, so nothing of Node's needs to be waited for. Else returns. */
 export function leaveAtOnce(status: number): void {

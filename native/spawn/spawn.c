@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -227,6 +228,34 @@ static napi_value hang_up(napi_env env, napi_callback_info info)
 	return NULL;
 }
 
+/* connect(path) -> a descriptor, connected to whoever listens there; throws where nobody does, or has room. */
+static napi_value connect_to(napi_env env, napi_callback_info info)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	napi_value argument;
+	size_t given = 1;
+	size_t length = 0;
+	int flags;
+
+	if (napi_get_cb_info(env, info, &given, &argument, NULL, NULL) != napi_ok || given != 1)
+		return fail(env, "EINVAL", EINVAL);
+	if (napi_get_value_string_utf8(env, argument, address.sun_path, sizeof(address.sun_path), &length) != napi_ok ||
+	    length >= sizeof(address.sun_path) - 1)
+		return fail(env, "ENAMETOOLONG", ENAMETOOLONG);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return fail(env, "socket", errno);
+	/* A full queue is no reason to wait here; once connected, threads do. */
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || (flags = fcntl(fd, F_GETFL)) < 0 ||
+	    fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
+		int error = errno;
+
+		(void)close(fd);
+		return fail(env, "connect", error);
+	}
+	return from_int(env, fd);
+}
+
 static napi_value is_terminal(napi_env env, napi_callback_info info)
 {
 	napi_value result = NULL;
@@ -255,6 +284,7 @@ NAPI_MODULE_INIT()
 {
 	static const napi_property_descriptor properties[] = {
 		{ "start", NULL, start, NULL, NULL, NULL, napi_enumerable, NULL },
+		{ "connect", NULL, connect_to, NULL, NULL, NULL, napi_enumerable, NULL },
 		{ "ended", NULL, ended, NULL, NULL, NULL, napi_enumerable, NULL },
 		{ "hangUp", NULL, hang_up, NULL, NULL, NULL, napi_enumerable, NULL },
 		{ "isTerminal", NULL, is_terminal, NULL, NULL, NULL, napi_enumerable, NULL },

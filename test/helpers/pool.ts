@@ -42,6 +42,7 @@ export async function servePool(
   args: readonly string[] = [],
   { env = {}, runtime = runtimeFolder(), program = belljarCommand }: PoolOptions = {},
 ): Promise<PoolHandle> {
+  const before = orphanedCgroups();
   const home = join(runtime, "home");
   mkdirSync(home, { recursive: true });
   const shared = { XDG_RUNTIME_DIR: runtime, HOME: home, XDG_CONFIG_HOME: join(home, ".config"), ...env };
@@ -65,7 +66,7 @@ export async function servePool(
   const stop = async (): Promise<void> => {
     child.kill("SIGTERM");
     await within(ended, { what: "the end of belljar serve", timeoutMs: 20_000 }).finally(() => child.kill("SIGKILL"));
-    await until(() => orphanedCgroups().length === 0, { what: "the pool's cgroups to go away" });
+    await until(() => orphanedCgroups().every((one) => before.includes(one)), { what: "the pool's cgroups to go away" });
   };
   onTestFinished(stop, 30_000);
   const path = await until(
