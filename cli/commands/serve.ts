@@ -92,7 +92,7 @@ export async function serveCommand(args: readonly string[]): Promise<number> {
   const { size, max } = sizesOf(given);
   const what = `profile ${printable(input.profile)}`;
   if (has("unit")) {
-    await writeStdout(unitText(ownCommand(args), what));
+    await writeStdout(unitText({ command: ownCommand(args), what, folder: process.cwd() }));
     return 0;
   }
   const paint = painter(wantsColour({ isTTY: process.stderr.isTTY === true }, process.env));
