@@ -1,5 +1,4 @@
 import { lstatSync, readdirSync, rmdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { becomeOrdinary } from "../host/account.ts";
 import { cacheHome } from "../host/cache-home.ts";
@@ -7,13 +6,13 @@ import { loadConfig } from "../host/config.ts";
 import { hostFiles } from "../host/host-files.ts";
 import { startTimeOf } from "../host/process-info.ts";
 import { findRunCgroups, removeRunCgroup, whyStale } from "../host/run-cgroups.ts";
-import { isPrivate, runFolderPattern, runtimeCandidates } from "../host/runtime-dir.ts";
+import { isPrivate, runFolderPattern, runtimeCandidates, runtimeFallbacks } from "../host/runtime-dir.ts";
 import { ownRemovalIds, scratchHome } from "../host/scratch-folder.ts";
 import { removeUnpacked } from "../image/layer/helper.ts";
 import { factsDocument } from "../output/json.ts";
 import { writeStdout } from "../output/streams.ts";
 import { printable } from "../output/terminal.ts";
-import { poolHomes, poolPattern } from "../server/places.ts";
+import { poolPattern, poolsIn } from "../server/places.ts";
 
 export interface Removed {
   readonly kind: "cgroup" | "run-folder" | "pool" | "scratch-folder" | "temporary-file" | "store-session";
@@ -60,25 +59,36 @@ function foldersLeftIn(dir: string, uid: number, pattern = runFolderPattern): re
   });
 }
 
+/** Also those that are not looked at any more, since the usual name is free again. */
+const runtimeHomes = (uid: number): readonly string[] => [...new Set([...runtimeCandidates(process.env, uid), ...runtimeFallbacks(uid)])];
+
 function staleRunFolders(uid: number): readonly Removed[] {
-  const fallback = names(tmpdir())
-    .filter((name) => name.startsWith(`belljar-${uid}-`))
-    .map((name) => join(tmpdir(), name));
-  const places = [...runtimeCandidates(process.env, uid), ...fallback].filter((dir) => isPrivate(dir, uid));
-  const removed = places.flatMap((dir) =>
+  const places = runtimeHomes(uid).filter((dir) => isPrivate(dir, uid));
+  return places.flatMap((dir) =>
     foldersLeftIn(dir, uid).map(({ path, why }) => attempt("run-folder", path, why, () => rmSync(path, { recursive: true }))),
   );
-  for (const dir of fallback) if (isPrivate(dir, uid) && names(dir).length === 0) rmdirSync(dir);
-  return removed;
 }
 
 /** Folders of pools that nobody serves any more. */
 function stalePools(uid: number): readonly Removed[] {
-  return poolHomes(process.env, uid).flatMap((home) =>
-    (isPrivate(home, uid) ? foldersLeftIn(home, uid, poolPattern) : []).map(({ path, why }) =>
-      attempt("pool", path, why, () => rmSync(path, { recursive: true })),
-    ),
-  );
+  return runtimeHomes(uid)
+    .map(poolsIn)
+    .flatMap((home) =>
+      (isPrivate(home, uid) ? foldersLeftIn(home, uid, poolPattern) : []).map(({ path, why }) =>
+        attempt("pool", path, why, () => rmSync(path, { recursive: true })),
+      ),
+    );
+}
+
+/** What was made for want of the usual name, once it is empty. */
+function dropFallbacks(uid: number): void {
+  for (const dir of runtimeFallbacks(uid))
+    for (const path of [poolsIn(dir), dir])
+      try {
+        rmdirSync(path);
+      } catch {
+        // in use, or not there
+      }
 }
 
 /** Scratch folders on disk, with what other ids than ours may own in them. */
@@ -142,6 +152,7 @@ export async function gcCommand({ json, runAs }: { readonly json: boolean; reado
     ...staleParts(uid),
     ...(await staleStoreSessions()),
   ];
+  dropFallbacks(uid);
   if (json) await writeStdout(factsDocument({ schemaVersion: 1, removed }));
   else await writeStdout(removed.length === 0 ? "nothing was left\n" : `${removed.map(lineOf).join("\n")}\n`);
   return removed.every((one) => one.error === null) ? 0 : 1;

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, mkdtempSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startTimeOf } from "./process-info.ts";
@@ -20,16 +20,34 @@ function makePrivate(path: string, uid: number): boolean {
   return isPrivate(path, uid);
 }
 
-/** The places that may hold folders of runs, best first. */
+/** What was made where a stranger had the usual name under the temporary directory: named so that nobody could foresee it. */
+export function runtimeFallbacks(uid: number): readonly string[] {
+  const pattern = new RegExp(`^belljar-${uid}-[A-Za-z0-9]{6}$`);
+  try {
+    const found = readdirSync(tmpdir()).filter((name) => pattern.test(name));
+    return found
+      .toSorted()
+      .map((name) => join(tmpdir(), name))
+      .filter((path) => isPrivate(path, uid));
+  } catch {
+    return []; // where nobody can read it, nobody of us has found a place in it
+  }
+}
+
+const isStrangers = (path: string, uid: number): boolean =>
+  lstatSync(path, { throwIfNoEntry: false }) !== undefined && !isPrivate(path, uid);
+
+/** The places that may hold folders of runs and pools, best first. */
 export function runtimeCandidates(environment: Environment, uid: number): readonly string[] {
   const session = environment["XDG_RUNTIME_DIR"];
   const temporary = join(tmpdir(), `belljar-${uid}`);
-  return session?.startsWith("/") && isPrivate(session, uid) ? [join(session, "belljar"), temporary] : [temporary];
+  const ofSession = session?.startsWith("/") && isPrivate(session, uid) ? [join(session, "belljar")] : [];
+  return [...ofSession, temporary, ...(isStrangers(temporary, uid) ? runtimeFallbacks(uid) : [])];
 }
 
 /**
  * The folder for what lives as long as a run: $XDG_RUNTIME_DIR/belljar, else <tmp>/belljar-<uid>. Made when absent.
- * A candidate that is not private (a stranger may have made the one under /tmp first) is passed over for a fresh one.
+ * A candidate that is not private (a stranger may have made the one under /tmp first) is passed over for a fresh one, which then serves all runs: who serves a pool and who looks for one have to meet.
  */
 export function runtimeDirectory(environment: Environment = process.env): string {
   const uid = process.getuid?.() ?? 0;

@@ -16,7 +16,7 @@ export function serverChoice(config: Config, environment: Environment): ServerCh
   throw new BelljarError("usage", `reading $BELLJAR_SERVER: ${quoted(named)}: is not auto, none or the folder of a pool`);
 }
 
-/** Where to look; most often nowhere, which takes one system call to find out. */
+/** Where to look; most often nowhere, which takes a few system calls to find out. */
 export function chosenPlaces(choice: ServerChoice, environment: Environment): readonly Pick<PoolPlace, "path">[] {
   if (choice === "none") return [];
   return choice === "auto" ? livePools(environment) : [{ path: choice }];

@@ -22,9 +22,8 @@ export const socketOf = (path: string): string => join(path, "socket");
 export const planOf = (path: string): string => join(path, "plan");
 export const recordOf = (path: string): string => join(path, "pool");
 
-/** Folders that may hold pools. */
-export const poolHomes = (environment: Environment, uid: number): readonly string[] =>
-  runtimeCandidates(environment, uid).map((dir) => join(dir, poolsFolder));
+/** Where the pools lie in a folder for what lives as long as a run. */
+export const poolsIn = (runtimeFolder: string): string => join(runtimeFolder, poolsFolder);
 
 function poolNames(dir: string): readonly string[] {
   try {
@@ -37,19 +36,21 @@ function poolNames(dir: string): readonly string[] {
 /** Pools of this user's whose server lives, in the order of their names. Looks at one folder where there are none. */
 export function livePools(environment: Environment): readonly PoolPlace[] {
   const uid = process.getuid?.() ?? 0;
-  return poolHomes(environment, uid).flatMap((dir) => {
-    const found = poolNames(dir).toSorted();
-    if (found.length === 0 || !isPrivate(dir, uid)) return [];
-    return found.flatMap((name) => {
-      const [, pid, startTime] = poolPattern.exec(name) ?? [];
-      return pid !== undefined && startTimeOf(Number(pid)) === Number(startTime) ? [{ path: join(dir, name), pid: Number(pid) }] : [];
+  return runtimeCandidates(environment, uid)
+    .map(poolsIn)
+    .flatMap((dir) => {
+      const found = poolNames(dir).toSorted();
+      if (found.length === 0 || !isPrivate(dir, uid)) return [];
+      return found.flatMap((name) => {
+        const [, pid, startTime] = poolPattern.exec(name) ?? [];
+        return pid !== undefined && startTimeOf(Number(pid)) === Number(startTime) ? [{ path: join(dir, name), pid: Number(pid) }] : [];
+      });
     });
-  });
 }
 
 /** Makes the folder of a pool that this process serves; the caller removes it, and `belljar gc` does when the caller died. */
 export function makePoolFolder(environment: Environment): string {
-  const home = join(runtimeDirectory(environment), poolsFolder);
+  const home = poolsIn(runtimeDirectory(environment));
   mkdirSync(home, { recursive: true, mode: 0o700 });
   return mkdtempSync(join(home, `pool-${process.pid}-${startTimeOf(process.pid) ?? 0}-`));
 }

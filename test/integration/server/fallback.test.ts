@@ -1,6 +1,6 @@
 // What a server cannot or need not do, a run does by itself: nothing of it may depend on there being one.
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, expect } from "vitest";
 import { needs } from "../../helpers/abilities.ts";
 import { belljar, belljarCommand, startBelljar } from "../../helpers/belljar.ts";
@@ -140,5 +140,20 @@ describe("a server that fails", () => {
     const { stdout } = await belljar(["gc"], { env: pool.env });
     expect(stdout).toContain(`removed pool ${pool.path} (process ${pool.pid} is gone)`);
     rmSync(runtime, { recursive: true, force: true });
+  });
+
+  needs("userns")("is found where a stranger has the name of the folder for it, and gc leaves nothing of that either", async () => {
+    const [temporary, uid] = [runtimeFolder(), process.getuid?.() ?? 0];
+    symlinkSync("/", join(temporary, `belljar-${uid}`));
+    const env = { XDG_RUNTIME_DIR: "", TMPDIR: temporary };
+    const pool = await servePool(["--size", "1"], { env });
+    expect(dirname(dirname(dirname(pool.path)))).toBe(temporary);
+    expect((await runWith(pool, say)).served).toBe(true);
+    expect(JSON.parse((await belljar(["serve", "ls", "--json"], { env: pool.env })).stdout).pools).toMatchObject([{ path: pool.path }]);
+    pool.kill("SIGKILL");
+    await pool.ended;
+    const { stdout } = await belljar(["gc"], { env: pool.env });
+    expect(stdout).toContain(`removed pool ${pool.path} `);
+    expect(readdirSync(temporary)).toEqual([`belljar-${uid}`]);
   });
 });

@@ -5,7 +5,14 @@ import { basename, join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { processInfo, startTimeOf } from "../../../cli/host/process-info.ts";
 import { findRunCgroups, processesIn, removeLeftCgroups, removeRunCgroup, whyStale } from "../../../cli/host/run-cgroups.ts";
-import { isPrivate, makeRunFolder, runFolderPattern, runtimeDirectory } from "../../../cli/host/runtime-dir.ts";
+import {
+  isPrivate,
+  makeRunFolder,
+  runFolderPattern,
+  runtimeCandidates,
+  runtimeDirectory,
+  runtimeFallbacks,
+} from "../../../cli/host/runtime-dir.ts";
 import { fakeHost, type TreeEntry } from "./tree.ts";
 
 const uid = process.getuid?.() ?? 0;
@@ -143,5 +150,17 @@ describe("folders of runs", () => {
     const folder = runtimeDirectory({});
     expect(folder).toMatch(new RegExp(`^${join(root, `tmp/belljar-${uid}-`)}.{6}$`));
     expect(isPrivate(folder, uid)).toBe(true);
+    // One for all that comes, and looked into by whoever looks for a pool.
+    expect(runtimeDirectory({})).toBe(folder);
+    expect(runtimeCandidates({}, uid)).toEqual([join(root, `tmp/belljar-${uid}`), folder]);
+  });
+
+  test("a folder that a stranger named like a fresh one is not used", () => {
+    const root = place();
+    symlinkSync(join(root, "elsewhere"), join(root, `tmp/belljar-${uid}`));
+    mkdirSync(join(root, `tmp/belljar-${uid}-AAAAAA`), { mode: 0o755 });
+    symlinkSync(join(root, "run"), join(root, `tmp/belljar-${uid}-BBBBBB`));
+    expect(runtimeFallbacks(uid)).toEqual([]);
+    expect(runtimeCandidates({}, uid)).toEqual([join(root, `tmp/belljar-${uid}`)]);
   });
 });
