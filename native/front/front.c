@@ -238,7 +238,8 @@ static struct front *make_front(void)
 	front->arena_end = front->arena + FRONT_ARENA;
 	for (int i = 0; i < 3; i++)
 		front->streams[i] = i;
-	front->captured[0] = front->captured[1] = front->place.fd = front->place.folder = front->signals = -1;
+	front->captured[0] = front->captured[1] = front->place.fd = front->place.folder = front->signals =
+		front->sink.signals = -1;
 	return front;
 }
 
@@ -261,6 +262,8 @@ static int prepare(struct front *front, int argc, char **argv)
 	if (r == 0)
 		r = files_apply(front);
 	if (r == 0)
+		r = shared_files(front);
+	if (r == 0)
 		r = encode(front);
 	if (r)
 		return r;
@@ -276,6 +279,7 @@ int front_main(int argc, char **argv)
 	if (!front || hear_signals(front) < 0)
 		return FRONT_FAILURE;
 	front->words_given = argv;
+	front->sink.signals = front->signals;
 	front->colour = wants_colour();
 	r = prepare(front, argc, argv);
 	if (r)

@@ -60,6 +60,8 @@ struct front {
 };
 
 int front_main(int argc, char **argv);
+/* 128 and the number of a signal that has come meanwhile: the status of who ends by it. */
+int front_ended_by_signal(struct front *front);
 
 /* front_options.c: each tells what is wrong, and returns 0 or FRONT_FAILURE. */
 int options_read(struct front *front, int argc, char **argv);
@@ -78,6 +80,9 @@ int files_apply(struct front *front);
 int front_destination(struct front *front, const char *path, const char *doing);
 /* The reason of a failed call, as people say it. */
 const char *front_reason(int error);
+/* front_shared.c: refuses a run that would write over what it reads, or twice to one place. */
+int shared_files(struct front *front);
+
 /* front_streams.c: opens what the run reads and writes of the caller's. */
 int files_open(struct front *front);
 int place_write(struct front *front, struct text *scratch);

@@ -155,18 +155,61 @@ static int read_long(struct front *front, char **at, bool *ret_used_next)
 	return take(front, &option, NULL);
 }
 
-/* `-e value`, `-evalue`, `-q`. */
+/* `-e value`, `-evalue`, `-q`, `-qe value`. */
 static int read_short(struct front *front, char **at, bool *ret_used_next)
 {
-	const char *word = *at;
-	const char name[] = { word[1], '\0' };
+	int r = 0;
+
+	for (const char *letter = *at + 1; *letter && r == 0; letter++) {
+		const char name[] = { *letter, '\0' }, written[] = { '-', *letter, '\0' };
+		struct option option;
+
+		if (!find(name, &option))
+			return unknown(front, (uint8_t)*letter < 0x80 ? written : *at);
+		if (option.has_value)
+			return take_with_value(front, &option, written, letter[1] ? letter + 1 : NULL, at + 1,
+					       ret_used_next);
+		r = take(front, &option, NULL);
+	}
+	return r;
+}
+
+/* Whether the value of an option is the word behind it; what the option is, where it is one. */
+static bool wants_next(const char *word, struct option *ret)
+{
+	char name[32];
+	size_t length = strcspn(word + 2, "=");
+
+	*ret = (struct option){ .name = "" };
+	if (word[1] == '-') {
+		if (length >= sizeof(name))
+			return false;
+		memcpy(name, word + 2, length);
+		name[length] = '\0';
+		return length > 1 && find(name, ret) && ret->has_value && !word[2 + length];
+	}
+	for (const char *letter = word + 1; *letter; letter++) {
+		const char one[] = { *letter, '\0' };
+
+		if (find(one, ret) && ret->has_value)
+			return !letter[1];
+	}
+	return false;
+}
+
+/* Asked before anything is judged, so that what is wrong before it is told in its form, too; a word of the program's asks for nothing. */
+static bool asks_for_json(int argc, char **argv)
+{
 	struct option option;
 
-	if (!find(name, &option) || (!option.has_value && word[2]))
-		return unknown(front, word);
-	if (!option.has_value)
-		return take(front, &option, NULL);
-	return take_with_value(front, &option, word, word[2] ? word + 2 : NULL, at + 1, ret_used_next);
+	for (int i = argv[1][0] == '-' ? 1 : 2; i < argc && argv[i][0] == '-' && argv[i][1]; i++) {
+		if (strcmp(argv[i], "--") == 0)
+			return false;
+		i += wants_next(argv[i], &option);
+		if (strcmp(option.name, "json") == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Only text in UTF-8 can be passed on, as the command has it: another is refused, not changed. */
@@ -192,9 +235,7 @@ int options_read(struct front *front, int argc, char **argv)
 {
 	int i = 2, r = 0;
 
-	/* So that what is wrong before it is told in its form, too. */
-	for (int k = 1; k < argc && strcmp(argv[k], "--") != 0; k++)
-		front->options.json |= strcmp(argv[k], "--json") == 0;
+	front->options.json = asks_for_json(argc, argv);
 	front->options.file = argv[1];
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		front->options.help = true;

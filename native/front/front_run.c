@@ -4,6 +4,7 @@
  * process ends the run. A first signal asks for the end, so that the record still comes; the next, or impatience, ends everything at once.
  */
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -87,6 +88,14 @@ static void ask(struct front *front, struct conversation *with)
 	front->asked = true;
 	ignore_result(send(with->control, "C", 1, MSG_NOSIGNAL | MSG_DONTWAIT));
 	with->patience_ns = now_ns() + (front->report.exec->stop_ms + PATIENCE_MS) * NS_PER_MS;
+}
+
+int front_ended_by_signal(struct front *front)
+{
+	struct signalfd_siginfo info = { .ssi_signo = SIGTERM };
+
+	ignore_result(read(front->signals, &info, sizeof(info)));
+	return 128 + (int)info.ssi_signo;
 }
 
 static void take_signals(struct front *front, struct conversation *with)
@@ -199,6 +208,15 @@ static void tidy(const struct front *front)
 	}
 }
 
+/* Who waits at the other end of them waits for the launcher alone. The caller's own outputs are wanted once more. */
+static void close_streams(struct front *front)
+{
+	(void)close(0);
+	for (int i = 0; i < 3; i++)
+		if (front->streams[i] > 2 && (i == 0 || front->streams[i] != front->captured[i - 1]))
+			(void)close(front->streams[i]);
+}
+
 int front_run(struct front *front)
 {
 	struct conversation with = { .control = -1 };
@@ -206,8 +224,7 @@ int front_run(struct front *front)
 
 	if (r < 0)
 		return front_fail(front, "launcher-failed", "starting the launcher", NULL, front_reason(-r), NULL);
-	/* Who waits at the other end of our input waits for the launcher alone. */
-	(void)close(0);
+	close_streams(front);
 	send_part(&with, front->report.sandbox_part.base, front->report.sandbox_part.size);
 	send_part(&with, front->report.exec_part.base, front->report.exec_part.size);
 	converse(front, &with);

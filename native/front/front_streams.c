@@ -1,11 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The launcher's streams, and the place of the report: opened before the run, as a shell would open them. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "front.h"
+
+static void end_by(int signal)
+{
+	_exit(128 + signal);
+}
+
+/* Where opening may wait for somebody else, a signal ends it: nothing has been started, and nothing is lost. */
+static int open_patiently(const char *path, int flags)
+{
+	static const int ending[] = { SIGINT, SIGTERM, SIGHUP };
+	sigset_t set, blocked;
+	int fd;
+
+	(void)sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
+		(void)sigaddset(&set, ending[i]);
+		(void)signal(ending[i], end_by);
+	}
+	(void)sigprocmask(SIG_UNBLOCK, &set, &blocked);
+	fd = open(path, flags | O_NOCTTY | O_CLOEXEC, 0666);
+	int error = errno;
+	(void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(ending); i++)
+		(void)signal(ending[i], SIG_DFL);
+	errno = error;
+	return fd;
+}
 
 static int open_input(struct front *front)
 {
@@ -15,7 +43,7 @@ static int open_input(struct front *front)
 	if (!path)
 		return 0;
 	/* As in a shell, a fifo waits for its writer. */
-	front->streams[0] = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	front->streams[0] = open_patiently(path, O_RDONLY);
 	if (front->streams[0] < 0)
 		return front_fail(front, "file-unreadable", "opening stdin", path, front_reason(errno), NULL);
 	if (fstat(front->streams[0], &status) == 0 && S_ISDIR(status.st_mode))
@@ -36,7 +64,7 @@ static int open_output(struct front *front, int stream, const char *path, const 
 	if (!path)
 		return 0;
 	/* Truncated only after the comparison with the input. */
-	front->streams[stream] = open(path, O_WRONLY | O_CREAT | O_NOCTTY | O_CLOEXEC, 0666);
+	front->streams[stream] = open_patiently(path, O_WRONLY | O_CREAT);
 	if (front->streams[stream] < 0)
 		return front_fail(front, "file-unwritable", doing, path, front_reason(errno), NULL);
 	if (front->options.stdin_path && same_file(front->streams[0], front->streams[stream]))
@@ -104,7 +132,7 @@ static int open_place(struct front *front)
 	}
 	/* A pipe or a device is written as it is. As in a shell, a fifo waits for its reader. */
 	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-		place->fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+		place->fd = open_patiently(path, O_WRONLY);
 		return place->fd >= 0 ? 0
 				      : front_fail(front, "file-unwritable", doing, path, front_reason(errno), NULL);
 	}
@@ -195,6 +223,8 @@ int place_write(struct front *front, struct text *scratch)
 		r = replace_report(front, scratch);
 	if (r == 0)
 		return 0;
+	if (r == -EINTR)
+		return front_ended_by_signal(front);
 	return front_fail(front, "file-unwritable", "writing the report", front->options.report_path, front_reason(-r),
 			  NULL);
 }

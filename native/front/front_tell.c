@@ -205,6 +205,8 @@ int front_tell(struct front *front)
 		r = put_document(front, &scratch);
 		if (r == -EPIPE) /* whoever closed the pipe knows already */
 			return 128 + 13;
+		if (r == -EINTR)
+			return front_ended_by_signal(front);
 		if (r < 0)
 			return front_fail(front, "file-unwritable", "writing to standard output", NULL,
 					  r == -ENOSPC ? "no space left on the device" : "it cannot be written", NULL);

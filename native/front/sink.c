@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sink.h"
 
+#include <limits.h>
 #include <poll.h>
 
 #include "utf8.h"
@@ -13,19 +14,30 @@ void sink_open(struct sink *sink, int fd)
 	sink->used = 0;
 }
 
+/* Until the reader takes more. A blocked write would hear no signal: they are blocked, and read from `signals`. */
+static int wait_for_reader(const struct sink *sink)
+{
+	struct pollfd waits[] = { { .fd = sink->fd, .events = POLLOUT }, { .fd = sink->signals, .events = POLLIN } };
+
+	while (poll(waits, ARRAY_SIZE(waits), -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return waits[0].revents ? 0 : -EINTR;
+}
+
 int sink_flush(struct sink *sink)
 {
 	const char *at = sink->buffer;
 
 	while (sink->used && !sink->error) {
-		ssize_t n = write(sink->fd, at, sink->used);
+		/* A pipe that can be written takes so much without waiting. */
+		size_t part = sink->used < PIPE_BUF ? sink->used : PIPE_BUF;
+		int r = wait_for_reader(sink);
+		ssize_t n = r < 0 ? r : write(sink->fd, at, part);
 
-		if (n < 0 && errno == EAGAIN) {
-			/* Somebody made a pipe of the caller's non-blocking; wait for its reader, as a blocking one would. */
-			struct pollfd reader = { .fd = sink->fd, .events = POLLOUT };
-
-			(void)poll(&reader, 1, -1);
-		} else if (n < 0 && errno != EINTR) {
+		if (r < 0) {
+			sink->error = -r;
+		} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 			sink->error = errno;
 		} else if (n > 0) {
 			at += n;

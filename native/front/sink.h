@@ -10,6 +10,7 @@ enum { SINK_BUFFER = 8192, JSON_DEPTH = 12 };
 
 struct sink {
 	int fd, error; /* positive errno; what comes after it is dropped */
+	int signals; /* a signalfd: whoever waits for a slow reader can still be told to stop, and that is EINTR. -1 = none */
 	size_t used;
 	char buffer[SINK_BUFFER];
 };
