@@ -82,7 +82,7 @@ void report_add_leftovers(struct text *to, const struct report *report)
 {
 	uint32_t left = report->has_record ? report->record.leftovers : 0;
 
-	if (left)
+	if (left && left != LEFTOVERS_UNKNOWN)
 		report_fill(to, report, report_sentence(report, left == 1 ? SENTENCE_LEFTOVER : SENTENCE_LEFTOVERS),
 			    NULL);
 }

@@ -257,8 +257,7 @@ void record_send(struct run *run)
 	else
 		nothing_measured(&record);
 	/* A client does not wait for that: its cgroups go behind the record, and the server sees to it. */
-	if (!run->client.served)
-		record.leftovers = cgroups_remove(run);
+	record.leftovers = run->client.served ? LEFTOVERS_UNKNOWN : cgroups_remove(run);
 	record.cancel_signal = run->cancel_signal;
 	record.error_stage = run->failure.stage;
 	record.error_step = run->failure.step;

@@ -9,10 +9,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_MS     UINT64_C(1000000)
-#define NS_PER_S      UINT64_C(1000000000)
-#define NOT_MEASURED  UINT64_MAX
-#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define NS_PER_MS	  UINT64_C(1000000)
+#define NS_PER_S	  UINT64_C(1000000000)
+#define NOT_MEASURED	  UINT64_MAX
+#define LEFTOVERS_UNKNOWN UINT32_MAX /* of a record that is sent before its sandbox is removed */
+#define ARRAY_SIZE(a)	  (sizeof(a) / sizeof((a)[0]))
 
 static inline void close_fd(int *fd)
 {

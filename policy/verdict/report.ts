@@ -195,8 +195,11 @@ function signalOf(verdict: Verdict, { signal, cancelSignal }: RunRecord): string
   return verdict === "sandbox-error" && name === "SIGKILL" ? null : name;
 }
 
+/** Of a run server's run: its record is sent before its cgroup is removed, to which the server sees. */
+const leftoversUnknown = 0xffffffff;
+
 export function leftoverWords({ leftovers }: Pick<RunRecord, "leftovers">): string {
-  if (leftovers === 0) return "";
+  if (leftovers === 0 || leftovers === leftoversUnknown) return "";
   return `; ${leftovers === 1 ? "a cgroup" : `${leftovers} cgroups`} could not be removed ('belljar gc' removes what is left)`;
 }
 

@@ -3,7 +3,7 @@
 export const wireMagic = 3553974843312194882n;
 export const wireVersion = 1;
 /** Tells builds apart: what `belljar-launch version` says when it was built from the same tables. */
-export const wireTable = "aaafc76a816d44db";
+export const wireTable = "eb8a5ea3dd1258d7";
 export const wireMaxPlanBytes = 4194304;
 export const wireMaxListItems = 65536;
 /** Of the payload of one frame of a stream. */
@@ -893,7 +893,7 @@ export interface RunRecord {
   /** between two SampleRecords, at least; 0 = none were asked for */
   readonly sampleStepNs: bigint;
   readonly mechanisms: readonly number[];
-  /** cgroups that could not be removed */
+  /** cgroups that could not be removed; 4294967295 = not known */
   readonly leftovers: number;
   /** path or file the failure is about */
   readonly errorText: string;

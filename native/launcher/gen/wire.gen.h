@@ -6,7 +6,7 @@
 
 #define WIRE_MAGIC UINT64_C(3553974843312194882)
 #define WIRE_VERSION 1u
-#define WIRE_TABLE "aaafc76a816d44db"
+#define WIRE_TABLE "eb8a5ea3dd1258d7"
 #define WIRE_MAX_PLAN_BYTES 4194304u
 #define WIRE_MAX_LIST_ITEMS 65536u
 #define WIRE_MAX_FRAME_BYTES 65536u
@@ -660,7 +660,7 @@ struct wire_run_record {
 	uint64_t denials_lost; /* denied calls of which no DenialRecord tells */
 	uint64_t sample_step_ns; /* between two SampleRecords, at least; 0 = none were asked for */
 	uint32_t mechanisms[15];
-	uint32_t leftovers; /* cgroups that could not be removed */
+	uint32_t leftovers; /* cgroups that could not be removed; 4294967295 = not known */
 	char error_text[256]; /* path or file the failure is about */
 } __attribute__((aligned(8)));
 _Static_assert(sizeof(struct wire_run_record) == 544, "layout of RunRecord");
