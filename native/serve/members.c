@@ -108,8 +108,20 @@ static uint32_t at_once(const struct server *server)
 	return server->waiting_count ? 4 * server->at_once : server->at_once;
 }
 
+/* Made for a client that has gone meanwhile. */
+static void drop_surplus(struct server *server)
+{
+	while (server->count[MEMBER_READY] > server->size + server->waiting_count) {
+		struct member *member = &server->members[server->ready[server->count[MEMBER_READY] - 1]];
+
+		enter(server, member, MEMBER_RUNNING);
+		close_fd(&member->link); /* which ends it */
+	}
+}
+
 void members_refill(struct server *server, uint64_t now)
 {
+	drop_surplus(server);
 	while (!server->stopping && now >= server->refill_ns && server->count[MEMBER_NONE] > 0 &&
 	       server->count[MEMBER_MAKING] < at_once(server) &&
 	       server->count[MEMBER_MAKING] + server->count[MEMBER_READY] < server->size + server->waiting_count) {
