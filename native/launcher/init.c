@@ -48,9 +48,13 @@ static void hear(struct init *init, uint32_t kind, int *fds, unsigned int count)
 {
 	struct exec_message message;
 	unsigned int came = count;
+	int r = message_receive(init->channel, &message, sizeof(message), fds, &came, NULL, 0);
 
-	if (message_receive(init->channel, &message, sizeof(message), fds, &came, NULL, 0) != 1 ||
-	    message.kind != kind || came != count)
+	if (r == -EMFILE) {
+		(void)init_fail(init, STEP_RECEIVE_EXEC, 0, r, "");
+		(void)say(init, INIT_FAILED, NULL, 0);
+	}
+	if (r != 1 || message.kind != kind || came != count)
 		_exit(1);
 }
 

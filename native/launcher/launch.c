@@ -196,7 +196,11 @@ bool launch_channel(struct run *run)
 	/* An init that ends with a message of ours unread resets the connection; the reset is told once, before its last words. */
 	if (r == -EAGAIN || r == -ECONNRESET)
 		return r != -EAGAIN;
-	if (r != 1) { /* init is gone; its exit is handled by its pidfd */
+	if (r == -EMFILE) { /* what it says is lost, and so would be why */
+		close_all(fds, count);
+		(void)run_fail(run, STAGE_PARENT, STEP_SUPERVISE, 1, r, "descriptors");
+	}
+	if (r != 1) { /* else init is gone; its exit is handled by its pidfd */
 		close_fd(&run->channel);
 		return false;
 	}

@@ -88,5 +88,8 @@ int message_receive(int socket, void *data, size_t length, int *fds, unsigned in
 		*count = taken;
 	if (n == 0)
 		return 0;
-	return (size_t)n == length && !(message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ? 1 : -EBADMSG;
+	/* There is room for all that any message has: what was cut off found no place in our table. */
+	if (message.msg_flags & MSG_CTRUNC)
+		return -EMFILE;
+	return (size_t)n == length && !(message.msg_flags & MSG_TRUNC) ? 1 : -EBADMSG;
 }

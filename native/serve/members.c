@@ -49,12 +49,14 @@ static _Noreturn void become_member(struct server *server, int link, uint64_t nu
 	char name[RUN_NAME_LENGTH + 1];
 	enum { LINK = 3 };
 
-	CLEANUP_FD int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* The server may have no room for one more descriptor: its own make place. */
+	if ((link != LINK && dup3(link, LINK, O_CLOEXEC) < 0) || sys_close_range(LINK + 1, ~0u, 0) < 0)
+		_exit(1);
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	for (int fd = 0; fd < LINK; fd++)
 		if (null < 0 || dup2(null, fd) < 0)
 			_exit(1);
-	if ((link != LINK && dup3(link, LINK, O_CLOEXEC) < 0) || sys_close_range(LINK + 1, ~0u, 0) < 0)
-		_exit(1);
+	(void)close(null);
 	forget_words(server->options);
 	(void)setsid();
 	(void)setrlimit(RLIMIT_NOFILE, &files);
@@ -201,7 +203,7 @@ void members_heard(struct server *server, uint32_t index, uint64_t now)
 		return;
 	}
 	if (!has_said)
-		serve_say("making a sandbox", "its launcher is killed each time", 0);
+		serve_say("making a sandbox", "its launcher ends each time without a word", 0);
 	hold_back(server, now);
 }
 

@@ -58,8 +58,12 @@ bool peer_may(const struct server *server, int connection)
 	    credentials.uid != geteuid() || credentials.pid <= 0)
 		return false;
 	length = sizeof(fd);
-	if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) < 0)
+	if (getsockopt(connection, SOL_SOCKET, SO_PEERPIDFD, &fd, &length) < 0) {
+		/* Gone, or no descriptor left to look with: its number may be anybody's. Only a kernel that knows no better is believed. */
+		if (errno != ENOPROTOOPT)
+			return false;
 		fd = -1;
+	}
 	CLEANUP_FD int pidfd = fd;
 	return shares_namespace(server, credentials.pid, pidfd);
 }

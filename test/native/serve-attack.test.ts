@@ -244,3 +244,35 @@ print(b"x" * 50 in said)
     90_000,
   );
 });
+
+describe("too few descriptors", () => {
+  ready("are told of, by whoever had none left; the server goes on trying, and ends when it is asked to", async () => {
+    const dir = tempDir("serve");
+    writeFileSync(join(dir, "plan"), encodePlan(sandboxPlan({ runId: serverRunId }), command(["/bin/false"], { parked: true })));
+    const args = ["serve", join(dir, "plan"), "--socket", join(dir, "s"), "--size", "1"];
+    const ends = new Set<string>();
+    for (let limit = 4; limit < 30; limit++) {
+      const server = spawn("sh", ["-c", `ulimit -n ${limit}; exec "$@"`, "sh", launcherPath, ...args], {
+        env: {},
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      onTestFinished(() => void server.kill("SIGKILL"));
+      let said = "";
+      server.stderr.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+      const ended = new Promise<number | null>((resolve) => server.once("close", resolve));
+      const isReady = (): boolean => childrenOf(server.pid ?? 0).some((pid) => childrenOf(pid).flatMap(childrenOf).length > 0);
+      await until(() => said !== "" || isReady(), { what: `a word of a server with ${limit} descriptors`, timeoutMs: 20_000 });
+      const wasReady = said === "";
+      server.kill("SIGTERM");
+      const code = await within(ended, { what: "the server's end", timeoutMs: 20_000 });
+      // How many may be on their way between processes is counted for the whole user: of that, which of them had none left is not certain.
+      expect(said, `${limit} descriptors`).toMatch(wasReady ? /^$/ : /^belljar-launch: (?:making|opening|reading|starting)/);
+      expect(said, `${limit} descriptors`).not.toMatch(/without a word|step 50/);
+      ends.add(wasReady ? "ready" : code === 0 ? "tries" : "does not start");
+      if (code === 0) expect(existsSync(join(dir, "s"))).toBe(false);
+    }
+    expect([...ends]).toEqual(["does not start", "tries", "ready"]);
+  });
+});
