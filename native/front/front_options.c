@@ -113,10 +113,35 @@ static int take(struct front *front, const struct option *option, const char *va
 	return 0;
 }
 
+/* Options of `belljar run` that belong to the plan. */
+static bool is_compiled_in(const char *name)
+{
+	static const char *const compiled[] = {
+		"profile", "p", "set",	"image", "i",	   "pull",	 "rootfs",	"overlay-driver", "network",
+		"volume",  "v", "user", "u",	 "run-as", "entrypoint", "stop-signal", "stop-timeout"
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(compiled); i++)
+		if (strcmp(name, compiled[i]) == 0)
+			return true;
+	return false;
+}
+
 static int unknown(struct front *front, const char *word)
 {
-	return front_fail(front, "usage", reading, word, "unknown option",
-			  "`belljar-launch --help` lists the options; the program's own options follow behind `--`");
+	char name[32];
+	size_t dashes = word[1] == '-' ? 2 : 1, length = strcspn(word + dashes, "=");
+	bool compiled = false;
+
+	if (length < sizeof(name)) {
+		memcpy(name, word + dashes, length);
+		name[length] = '\0';
+		compiled = is_compiled_in(name);
+	}
+	return front_fail(
+		front, "usage", reading, word, compiled ? "belongs to the plan" : "unknown option",
+		compiled ? "give it when the plan is compiled: belljar profile compile PROFILE -o FILE"
+			 : "`belljar-launch --help` lists the options; the program's own options follow behind `--`");
 }
 
 static int take_with_value(struct front *front, const struct option *option, const char *written, const char *attached,

@@ -76,6 +76,7 @@ static void send_part(const struct conversation *with, const uint8_t *part, size
 static void drop(struct conversation *with)
 {
 	with->dropped = true;
+	with->patience_ns = now_ns() + PATIENCE_MS * NS_PER_MS;
 	(void)shutdown(with->control, SHUT_WR);
 }
 
@@ -143,7 +144,7 @@ static int patience(const struct conversation *with)
 {
 	uint64_t now = now_ns();
 
-	if (!with->patience_ns || with->dropped)
+	if (!with->patience_ns)
 		return -1;
 	return now >= with->patience_ns ? 0 : (int)((with->patience_ns - now) / NS_PER_MS) + 1;
 }
@@ -157,6 +158,9 @@ static void converse(struct front *front, struct conversation *with)
 					  { .fd = front->signals, .events = POLLIN } };
 		int n = poll(waits, ARRAY_SIZE(waits), patience(with));
 
+		/* One that somebody has stopped ends by nothing else; the kernel ends its sandbox with it. */
+		if (n == 0 && with->dropped)
+			(void)kill(with->child, SIGKILL);
 		if (n == 0)
 			drop(with);
 		if (waits[1].revents)

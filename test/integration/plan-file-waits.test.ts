@@ -1,6 +1,6 @@
 // The launcher as a command: whose words are whose, which files may be one, and that nothing it waits for keeps it from being told to stop.
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect } from "vitest";
@@ -15,8 +15,11 @@ function fifo(dir: string, name: string): string {
   return join(dir, name);
 }
 
-/** It hears signals itself, by a handler or as a descriptor: before that, any process dies of them. */
-const hears = (pid: number): boolean => /^Sig(?:Blk|Cgt):\t0*[1-9a-f]/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+/** It hears signals itself, by a handler or as a descriptor: before that, any process dies of them, and before its exec it is somebody else. */
+function hears(pid: number): boolean {
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  return status.startsWith("Name:\tbelljar-launch\n") && /^Sig(?:Blk|Cgt):\t0*[1-9a-f]/m.test(status);
+}
 
 describe("whose words are whose", () => {
   needs("userns")("--json is the program's behind the first word that is no option", async () => {
@@ -40,6 +43,37 @@ describe("whose words are whose", () => {
     expect(both).toMatchObject({ code: 3, stdout: "1\n", stderr: "" });
     expect((await launch([file, "-qx", "true"])).stderr).toContain("'-x': unknown option");
   });
+});
+
+needs("userns")("an option that belongs to the plan is told where to go", async () => {
+  const file = await judgePlan();
+  for (const [option, value] of [
+    ["-p", "judge"],
+    ["--volume=/a:/b", null],
+    ["--set", "a=1"],
+  ]) {
+    const { code, stderr } = await launch([file, `${option}`, ...(value === null ? [] : [`${value}`]), "--", "true"]);
+    expect(code).toBe(125);
+    expect(stderr).toBe(
+      `belljar: reading options: '${option}': belongs to the plan\nhint: give it when the plan is compiled: belljar profile compile PROFILE -o FILE\n`,
+    );
+  }
+});
+
+needs("userns")("a report that is larger than a file may be is an error, and nothing is left of it", async () => {
+  const file = await judgePlan();
+  const dir = join(dirname(file), "empty");
+  mkdirSync(dir);
+  const { code, stderr } = await belljar(
+    ["-c", 'ulimit -f 0; exec "$0" "$@"', launcherPath, file, "--report", "report.json", "--", "true"],
+    {
+      program: ["sh"],
+      cwd: dir,
+    },
+  );
+  expect(stderr).toBe("belljar: writing the report: 'report.json': larger than a file may be (ulimit -f)\n");
+  expect(code).toBe(125);
+  expect(readdirSync(dir)).toEqual([]);
 });
 
 needs("userns")("one file under two names is refused in the command's words, and left as it is", async () => {
@@ -72,6 +106,21 @@ needs("userns")("one file under two names is refused in the command's words, and
 });
 
 describe("a signal ends it while it waits", () => {
+  needs("userns")("for a launcher that somebody has stopped: the second one, and a few seconds", async () => {
+    const file = await judgePlan();
+    const run = startBelljar([file, "--wall-time", "40s", "--", "sh", "-c", "echo ready; sleep 60"], {
+      program: [launcherPath],
+      deadlineMs: 50_000,
+    });
+    await until(() => run.output().includes("ready"), { what: "the program runs", timeoutMs: 20_000 });
+    const pid = await run.pid;
+    process.kill(Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim()), "SIGSTOP");
+    process.kill(pid, "SIGTERM");
+    process.kill(pid, "SIGINT");
+    const { code, stderr } = await run.result;
+    expect(stderr).toMatch(/^belljar: cancelled: /);
+    expect([130, 143]).toContain(code); // which of two that are pending is read first, the kernel decides
+  });
   for (const [option, signal] of [
     ["--stdin", "SIGTERM"],
     ["--stdout", "SIGINT"],
