@@ -215,15 +215,6 @@ static int hear_signals(struct front *front)
 	return front->signals < 0 ? -errno : 0;
 }
 
-/* A caller may have closed its streams; their numbers must not go to descriptors of ours. */
-static int own_streams(void)
-{
-	for (int fd = 0; fd < 3; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
-			return -EBADF;
-	return 0;
-}
-
 static struct front *make_front(void)
 {
 	struct front *front = reserve(sizeof(*front));
@@ -240,8 +231,7 @@ static struct front *make_front(void)
 	front->arena_end = front->arena + FRONT_ARENA;
 	for (int i = 0; i < 3; i++)
 		front->streams[i] = i;
-	front->captured[0] = front->captured[1] = front->place.fd = front->place.folder = front->signals =
-		front->sink.signals = -1;
+	front->captured[0] = front->captured[1] = front->place.fd = front->place.folder = front->signals = -1;
 	return front;
 }
 
@@ -275,13 +265,12 @@ static int prepare(struct front *front, int argc, char **argv)
 
 int front_main(int argc, char **argv)
 {
-	struct front *front = own_streams() == 0 ? make_front() : NULL;
+	struct front *front = make_front();
 	int r;
 
 	if (!front || hear_signals(front) < 0)
 		return FRONT_FAILURE;
 	front->words_given = argv;
-	front->sink.signals = front->signals;
 	front->colour = wants_colour();
 	r = prepare(front, argc, argv);
 	if (r)

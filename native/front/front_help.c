@@ -42,7 +42,7 @@ void options_help(struct front *front)
 		"failed or refused;\n"
 		"126 not executable; 127 not found; 130 and 143 when cancelled.\n";
 
-	sink_open(&front->sink, 1);
+	sink_open(&front->sink, 1, front->signals);
 	sink_text(&front->sink, help);
 	(void)sink_flush(&front->sink);
 }

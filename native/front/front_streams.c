@@ -182,7 +182,7 @@ static int put_report(struct front *front, int fd, struct text *scratch)
 {
 	struct json json = { .sink = &front->sink, .pretty = true };
 
-	sink_open(&front->sink, fd);
+	sink_open(&front->sink, fd, front->signals);
 	report_json(&json, &front->report, scratch);
 	sink_text(&front->sink, "\n");
 	return sink_flush(&front->sink);

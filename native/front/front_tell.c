@@ -70,7 +70,7 @@ int front_fail(struct front *front, const char *code, const char *doing, const c
 	if (front->options.json) {
 		struct json json = { .sink = &front->sink };
 
-		sink_open(&front->sink, 1);
+		sink_open(&front->sink, 1, front->signals);
 		json_open(&json, '{');
 		json_key(&json, "error");
 		json_open(&json, '{');
@@ -89,7 +89,7 @@ int front_fail(struct front *front, const char *code, const char *doing, const c
 		if (sink_flush(&front->sink) == 0)
 			return FRONT_FAILURE;
 	}
-	sink_open(&front->sink, 2);
+	sink_open(&front->sink, 2, front->signals);
 	say(front, NULL, front->message_buffer, hint ? hint : "");
 	(void)sink_flush(&front->sink);
 	return FRONT_FAILURE;
@@ -100,7 +100,7 @@ void front_warn(struct front *front)
 	const struct report *report = &front->report;
 	const struct wire_list warnings = report->words->warnings;
 
-	sink_open(&front->sink, 2);
+	sink_open(&front->sink, 2, front->signals);
 	for (uint32_t i = 0; i < warnings.count && !front->options.quiet; i++) {
 		paint(front, "33", "belljar:");
 		sink_text(&front->sink, " warning: ");
@@ -137,7 +137,7 @@ static int put_document(struct front *front, struct text *scratch)
 	struct json json = { .sink = &front->sink };
 	int r;
 
-	sink_open(&front->sink, 1);
+	sink_open(&front->sink, 1, front->signals);
 	json_open(&json, '{');
 	json_key(&json, "report");
 	report_json(&json, &front->report, scratch);
@@ -211,7 +211,7 @@ int front_tell(struct front *front)
 			return front_fail(front, "file-unwritable", "writing to standard output", NULL,
 					  r == -ENOSPC ? "no space left on the device" : "it cannot be written", NULL);
 	}
-	sink_open(&front->sink, 2);
+	sink_open(&front->sink, 2, front->signals);
 	if (front->options.verbose)
 		report_usage(&front->sink, &front->report, &scratch);
 	if (!is_ok && !front->options.quiet)

@@ -7,9 +7,10 @@
 #include "utf8.h"
 #include "util.h"
 
-void sink_open(struct sink *sink, int fd)
+void sink_open(struct sink *sink, int fd, int signals)
 {
 	sink->fd = fd;
+	sink->signals = signals;
 	sink->error = 0;
 	sink->used = 0;
 }

@@ -15,7 +15,7 @@ struct sink {
 	char buffer[SINK_BUFFER];
 };
 
-void sink_open(struct sink *sink, int fd);
+void sink_open(struct sink *sink, int fd, int signals);
 void sink_bytes(struct sink *sink, const char *bytes, size_t length);
 void sink_text(struct sink *sink, const char *text);
 /* 0 or a negative errno of any write so far. */

@@ -42,7 +42,7 @@ static void word(const struct report *report, char *room)
 	struct text scratch = text_in(room, REPORT_SENTENCE), message = scratch, hint;
 	char hint_room[4096];
 
-	sink_open(&sink, open("/dev/null", O_WRONLY | O_CLOEXEC));
+	sink_open(&sink, open("/dev/null", O_WRONLY | O_CLOEXEC), -1);
 	report_json(&json, report, &scratch);
 	report_usage(&sink, report, &scratch);
 	(void)sink_flush(&sink);

@@ -32,13 +32,20 @@ static void say(const char *text)
 }
 
 /* A caller may have closed its streams; their numbers must not go to descriptors of ours. */
-static int own_descriptors(unsigned int first)
+static int own_streams(void)
 {
 	for (int fd = 0; fd < 3; fd++)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
 			return -EBADF;
+	return 0;
+}
+
+static int own_descriptors(unsigned int first)
+{
+	int r = own_streams();
+
 	/* Whatever else the caller leaked to us must not reach the sandbox. */
-	return sys_close_range(first, ~0u, 0);
+	return r < 0 ? r : sys_close_range(first, ~0u, 0);
 }
 
 static int check(void)
@@ -83,7 +90,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	if (argc >= 2 && strcmp(mode, "run") != 0)
-		return front_main(argc, argv);
+		return own_streams() < 0 ? FRONT_FAILURE : front_main(argc, argv);
 	if (argc < 2 || fstat(CONTROL_FD, &status) < 0 || !S_ISSOCK(status.st_mode)) {
 		say("belljar-launch: FILE|run|serve|check|probe|probe-overlay FOLDER|restore-terminal|version; run "
 		    "wants a socket as descriptor 3\n");

@@ -66,7 +66,8 @@ int plan_read(int fd, struct plan *ret_plan);
 
 /* Reads the exec part that a parked plan waits for, in place of the template. The same errors; -EBADMSG also where it asks for another task. */
 int plan_read_second(int fd, uint64_t deadline_ns, struct plan *plan);
-/* handover.c. */
+
+/* handover.c */
 /* The memory between the launcher and a task that is still to be forked. */
 int plan_make_handover(struct plan *plan);
 /* Copies argv and envp to it. */

@@ -116,7 +116,7 @@ static int render(const char *file)
 	uint8_t payload[4096];
 
 	front.options.json = front.options.verbose = true;
-	front.place.fd = front.place.folder = -1;
+	front.place.fd = front.place.folder = front.signals = -1;
 	front.captured[0] = memfd_create("out", MFD_CLOEXEC);
 	front.captured[1] = memfd_create("err", MFD_CLOEXEC);
 	if (write(front.captured[0], "h\303\251\n\001\342\200\250\360\237\230\200", 12) != 12 ||
