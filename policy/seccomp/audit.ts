@@ -10,7 +10,7 @@
  * `trap` and `log`, which have a way of their own to tell; and the calls that the task needs before it can be heard.
  */
 import { actionRank, errnoReturn, formatAction, type ReturnValue, returnValues, splitReturnValue } from "./actions.ts";
-import { argumentWidth } from "./arguments.ts";
+import { type ArgumentWidth, argumentWidth } from "./arguments.ts";
 import { instructionSize } from "./assembler.ts";
 import type { AuditArgument, AuditFilters, AuditPurpose, AuditSlot } from "./audit-types.ts";
 import { maxInstructions } from "./compile.ts";
@@ -165,8 +165,13 @@ function argumentsOf(
     list.flatMap(({ conditions }) => conditions.filter((one) => purpose === "learn" || !asksForNull(one)).map(({ index }) => index));
   return heard
     .flatMap(([name, list]) => {
-      const looked = [...indexes(purpose === "learn" ? outcomes(rules, name) : list), ...(telling[name] ?? [])];
-      return [...new Set(looked)].map((index) => ({ syscall: numbers[name] ?? 0, index, mask: allOnes(argumentWidth(name, index)) }));
+      const all = purpose === "learn" ? outcomes(rules, name) : list;
+      const looked = [...indexes(all), ...(telling[name] ?? [])];
+      // A rule may look at more bits than the kernel: what is learnt has to know how it answered.
+      const wider = purpose === "learn" ? all.flatMap(({ conditions }) => conditions) : [];
+      const width = (index: number): number =>
+        Math.max(argumentWidth(name, index), ...wider.filter((one) => one.index === index).map((one) => one.width));
+      return [...new Set(looked)].map((index) => ({ syscall: numbers[name] ?? 0, index, mask: allOnes(width(index) as ArgumentWidth) }));
     })
     .sort((a, b) => a.syscall - b.syscall || a.index - b.index);
 }

@@ -164,7 +164,7 @@ function argumentsFor(one: Observation, { rules }: Learning): readonly SeccompAr
   const value = command === undefined ? undefined : one.values?.get(command);
   if (command !== undefined && value !== undefined) {
     const width = argumentWidth(one.syscall, command);
-    const exact: Condition = { index: command, width, op: "eq", value, mask: allOnes(width) };
+    const exact: Condition = { index: command, width, op: "eq", value: value & allOnes(width), mask: allOnes(width) };
     conditions.splice(0, conditions.length, ...conditions.filter(({ index }) => index !== command), exact);
   }
   for (const guard of guards) {
