@@ -51,7 +51,12 @@ const needs = {
     { what: "a C compiler", there: command("cc"), apt: "gcc", dnf: "gcc", apk: "gcc", pacman: "gcc" },
     { what: "make", there: command("make"), apt: "make", dnf: "make", apk: "make", pacman: "make" },
     // Optional, for a launcher that starts sooner (native/Makefile); elsewhere the system's own C library serves.
-    { what: "musl", there: onlyOnDebian("musl-gcc"), apt: "musl-tools", dnf: "musl-gcc", apk: "musl-dev", pacman: "musl" },
+    {
+      what: "musl",
+      optional: true,
+      there: onlyOnDebian("musl-gcc"),
+      ...{ apt: "musl-tools", dnf: "musl-gcc", apk: "musl-dev", pacman: "musl" },
+    },
     { what: "pkg-config", there: command("pkg-config"), apt: "pkg-config", dnf: "pkgconf-pkg-config", apk: "pkgconf", pacman: "pkgconf" },
     {
       what: "the static C library",
@@ -171,7 +176,11 @@ function run(argv, env = process.env) {
 }
 
 function installPackages(purposes) {
-  const missing = purposes.flatMap((purpose) => needs[purpose]).filter((need) => !need.there());
+  const wanted = purposes.flatMap((purpose) => needs[purpose]).filter((need) => !need.there());
+  if (wanted.length === 0) return;
+  const prefix = becomeRoot();
+  // What can be done without stops nobody who cannot install it.
+  const missing = wanted.filter((need) => !(need.optional && prefix === null));
   if (missing.length === 0) return;
   const words = missing.map((need) => need.what).join(", ");
   const manager = Object.keys(managers).find((name) => command(managers[name].tool)());
@@ -180,7 +189,6 @@ function installPackages(purposes) {
   if (unnamed.length > 0)
     fail(`missing, and not to be had through ${managers[manager].tool}: ${unnamed.map((need) => need.what).join(", ")}`);
   const install = managers[manager].install([...new Set(missing.map((need) => need[manager]))]);
-  const prefix = becomeRoot();
   if (prefix === null) fail(`missing: ${words}; run this as root, then try again:\n  ${install.join(" ")}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   if (manager === "apt") run([...prefix, "apt-get", "update", "-q"], env); // a stale list still serves: only the install decides
