@@ -52,6 +52,7 @@ const commands: Readonly<Record<string, number>> = {
 const always: readonly { readonly names: readonly string[]; readonly comment: string }[] = [
   { names: ["execve", "read", "write", "exit_group", "exit"], comment: "every program: starting, speaking and ending" },
   { names: ["rt_sigreturn", "restart_syscall"], comment: "the kernel's own, after a signal, whenever one comes" },
+  { names: ["sched_yield"], comment: "made or not by the luck of the moment: where another thread holds a lock" },
   {
     names: ["clock_gettime", "clock_getres", "gettimeofday", "time", "getcpu"],
     comment: "answered without a system call on most machines (vDSO), and by one on the others",
