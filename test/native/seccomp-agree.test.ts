@@ -88,7 +88,7 @@ test("random rules, random calls", () => {
     }),
     { numRuns: 25, endOnFailure: true, interruptAfterTimeLimit: 90_000 },
   );
-  expect(refused).toBeGreaterThan(100);
+  expect(refused).toBeGreaterThan(10);
 }, 120_000);
 
 const own = (args: readonly SeccompArgSpec[], name: string, does = "errno:1234") => ({ names: [name], action: does, args });
