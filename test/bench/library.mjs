@@ -1,13 +1,11 @@
 // The library: what a run takes that is asked for from within a program, beside Node's own spawn of the same program without any sandbox.
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { longGroup } from "./measure.mjs";
 import { root } from "./native.mjs";
 
 const program = ["/bin/true"];
-const spares = 50;
 
 function spawned() {
   const child = spawn(program[0], { stdio: ["pipe", "pipe", "pipe"] });
@@ -41,17 +39,6 @@ const rate =
     return (runs * 1000) / (performance.now() - start);
   };
 
-const available = () => Number(/^MemAvailable:\s*(\d+)/m.exec(readFileSync("/proc/meminfo", "utf8"))[1]);
-
-/** Of the whole machine, so that what the kernel holds for them is counted too. */
-async function idleMemory(Sandbox) {
-  const before = available();
-  const sandbox = await Sandbox.open({ profile: "judge", warm: spares });
-  const used = before - available();
-  await sandbox.close();
-  return used / spares;
-}
-
 export async function* libraryGroups({ rounds, withoutCgroup }) {
   process.env.XDG_CONFIG_HOME = withoutCgroup;
   const { run, Sandbox } = await import(pathToFileURL(join(root, "dist/api.mjs")).href);
@@ -70,10 +57,6 @@ export async function* libraryGroups({ rounds, withoutCgroup }) {
         { title: `Runs a second, ${lanes} at once`, unit: "runs/s", rounds: 5, cases: cases.slice(0, 3) },
         rate(lanes, 200),
       );
-    yield await longGroup(
-      { title: `Memory of a spare sandbox, of ${spares}`, unit: "KiB", rounds: 3, cases: [{ name: "waiting", run: null }] },
-      () => idleMemory(Sandbox),
-    );
   } finally {
     await Promise.all([cold.close(), warm.close()]);
   }

@@ -9,20 +9,23 @@ import { makeRootfs } from "./rootfs.mjs";
 import { startServer } from "./server.mjs";
 import { file } from "./start.mjs";
 
-const parts = ["MemAvailable", "AnonPages", "Shmem", "Slab", "PageTables", "KernelStack", "Percpu"];
+const parts = ["AnonPages", "Shmem", "Slab", "PageTables", "KernelStack", "Percpu"];
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** KiB. */
+/** KiB. Not MemAvailable: what the kernel could free, it counts as free, and moves by more than what is measured. */
 function machineMemory() {
   const text = readFileSync("/proc/meminfo", "utf8");
   return Object.fromEntries(parts.map((name) => [name, Number(new RegExp(`^${name}:\\s+(\\d+)`, "m").exec(text)?.[1] ?? 0)]));
 }
 
+/** KiB in use by processes and by the kernel for them, of the whole machine. */
+const memoryInUse = (memory = machineMemory()) => parts.reduce((sum, name) => sum + memory[name], 0);
+
 /** Until what ended before has been given back, for the kernel takes namespaces apart behind the processes; others may never be quiet. */
 async function settled() {
   let last = 0;
   for (let turn = 0; turn < 25; turn++) {
-    const now = machineMemory().MemAvailable;
+    const now = memoryInUse();
     if (Math.abs(now - last) < 512) return;
     last = now;
     await pause(200);
@@ -101,14 +104,14 @@ export async function* memoryGroups({ dir, quick }) {
       const before = machineMemory();
       const seen = way === undefined ? await served({ dir, count, plan }) : await held({ dir, count, way: [...way, launcher, "run"] });
       if (seen === null) continue;
-      samples[at].push((before.MemAvailable - seen.memory.MemAvailable) / count);
+      samples[at].push((memoryInUse(seen.memory) - memoryInUse(before)) / count);
       const { memory, ...times } = seen;
-      details[at].push({ ...times, ...Object.fromEntries(parts.slice(1).map((name) => [name, (memory[name] - before[name]) / count])) });
+      details[at].push({ ...times, ...Object.fromEntries(parts.map((name) => [name, (memory[name] - before[name]) / count])) });
     }
   const noted = cases.map(({ name }, at) => {
     const [last] = details[at].slice(-1);
     if (last === undefined) return { name, missing: "the server does not come up" };
-    const kib = parts.slice(1).map((part) => `${part} ${last[part].toFixed(0)}`);
+    const kib = parts.map((part) => `${part} ${last[part].toFixed(0)}`);
     return { name, note: `of it ${kib.join(", ")}; all ${count} there after ${(last.startMs / 1000).toFixed(1)} s` };
   });
   const title = `Memory of a sandbox, of ${count} at once`;
