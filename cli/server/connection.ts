@@ -1,12 +1,10 @@
 import { connect } from "node:net";
-import { constants } from "node:os";
 import { Readable } from "node:stream";
 import { wireMaxFrameBytes } from "../../policy/wire/wire.gen.ts";
 import { type Message, messageOf, messageReader } from "../run/framing.ts";
-import type { Launcher, LaunchOutcome } from "../run/launcher.ts";
+import type { Launcher } from "../run/launcher.ts";
+import { Answers, type OutputName } from "./answers.ts";
 import { framedInput } from "./input.ts";
-
-type OutputName = "stdout" | "stderr";
 
 /** A run of a server's: what it is told besides what every launcher is told. */
 export interface ServedLauncher extends Launcher {
@@ -22,10 +20,6 @@ export interface ConnectOptions {
   /** How long to wait for a sandbox where none is ready. */
   readonly patienceMs: number;
 }
-
-/** Numbers of errors where only a name is at hand. */
-const errnoOf = ({ code = "EIO" }: NodeJS.ErrnoException): number =>
-  (constants.errno as Readonly<Record<string, number>>)[code] ?? constants.errno.EIO;
 
 interface Outputs {
   readonly streams: Readonly<Record<OutputName, Readable>>;
@@ -91,23 +85,11 @@ export function connectServer({ socket: path, launcher, patienceMs }: ConnectOpt
   const send = (bytes: Uint8Array): void => {
     if (socket.writable) socket.write(bytes);
   };
-  const messages = {
-    record: null as Uint8Array | null,
-    outputs: [] as Uint8Array[],
-    denials: [] as Uint8Array[],
-    samples: [] as Uint8Array[],
-  };
-  let problem = "it ended without a record";
+  const answers = new Answers();
   const input = framedInput(send);
-  const undelivered: Partial<Record<OutputName, number>> = {};
-  const refuse = (name: OutputName, error: NodeJS.ErrnoException): void => {
-    const errno = Buffer.alloc(4);
-    undelivered[name] = errnoOf(error);
-    errno.writeUInt32LE(undelivered[name]);
-    send(messageOf(name, errno));
-  };
+  const refuse = (name: OutputName, error: Pick<NodeJS.ErrnoException, "code">): void => send(answers.refusal(name, error));
   const flow = { stop: () => void socket.pause(), go: () => void socket.resume() };
-  const outputs = framedOutputs(flow, (name) => refuse(name, { name: "", message: "", code: "EPIPE" }));
+  const outputs = framedOutputs(flow, (name) => refuse(name, { code: "EPIPE" }));
   // Nobody writes to it yet; one that breaks says no more than the end does.
   input.stream.on("error", () => undefined);
 
@@ -120,15 +102,7 @@ export function connectServer({ socket: path, launcher, patienceMs }: ConnectOpt
     const take = (): void => {
       clearTimeout(giveUp);
       const { stdout, stderr } = outputs.streams;
-      const outcome = Promise.all([exited, closed(stdout), closed(stderr)]).then(
-        (): LaunchOutcome => ({
-          ...messages,
-          terminal: null,
-          exitCode: null,
-          signal: null,
-          problem: messages.record === null ? problem : null,
-        }),
-      );
+      const outcome = Promise.all([exited, closed(stdout), closed(stderr)]).then(() => answers.outcome());
       resolve({
         path: launcher,
         tidiesItself: true,
@@ -144,29 +118,25 @@ export function connectServer({ socket: path, launcher, patienceMs }: ConnectOpt
         },
         drop: () => void socket.destroy(),
         refuse,
-        undelivered: () => undelivered,
+        undelivered: () => answers.undelivered,
         exited,
         outcome,
       });
     };
-    const hear = ({ kind, payload }: Message): void => {
+    const hear = (message: Message): void => {
+      const { kind, payload } = message;
       if (kind === "stdout" || kind === "stderr") outputs.push(kind, payload);
       else if (kind === "parked") take();
       else if (kind === "stdin") input.taken(Buffer.from(payload).readUInt32LE(0));
-      else if (kind === "output") messages.outputs.push(payload);
-      else if (kind === "denial") messages.denials.push(payload);
-      else if (kind === "sample") messages.samples.push(payload);
-      else if (kind === "record") {
-        messages.record = payload;
-        socket.destroy();
-      } else if (kind === "refused") socket.destroy();
+      else answers.take(message);
+      if (kind === "record" || kind === "refused") socket.destroy();
     };
     const read = messageReader(hear, { maxPayloadBytes: wireMaxFrameBytes });
     socket.on("data", (chunk: Buffer) => {
       try {
         read(chunk);
       } catch (error) {
-        problem = (error as Error).message;
+        answers.problem = (error as Error).message;
         socket.destroy();
       }
     });

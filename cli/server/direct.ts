@@ -1,14 +1,12 @@
 import { closeSync, fstatSync, read, readSync, write, writeSync } from "node:fs";
-import { constants } from "node:os";
 import { wireMaxFrameBytes } from "../../policy/wire/wire.gen.ts";
 import { leavesAtOnce, spawnAddon } from "../host/spawn-addon.ts";
-import { messageOf, messageReader } from "../run/framing.ts";
-import type { Launcher, LaunchOutcome } from "../run/launcher.ts";
+import { type Message, messageOf, messageReader } from "../run/framing.ts";
+import type { Launcher } from "../run/launcher.ts";
 import type { StreamTarget } from "../run/streams.ts";
+import { Answers, type OutputName } from "./answers.ts";
 import type { ConnectOptions } from "./connection.ts";
 import { inputWindow } from "./window.ts";
-
-type OutputName = "stdout" | "stderr";
 
 const bufferBytes = 65_536;
 const retryMs = 5;
@@ -19,8 +17,6 @@ const threads = 4;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const isAgain = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === "EAGAIN";
-const errnoOf = ({ code = "EIO" }: NodeJS.ErrnoException): number =>
-  (constants.errno as Readonly<Record<string, number>>)[code] ?? constants.errno.EIO;
 
 /** The caller's streams by number; null where one is a pipe to us, or a terminal to read, which asks for a process in the foreground as soon as somebody waits for it. */
 function descriptorsOf(targets: readonly StreamTarget[]): readonly [number, number, number] | null {
@@ -93,16 +89,9 @@ export async function connectDirect(
     return null;
   }
   const [stdin, ...outputs] = descriptors;
-  const messages = {
-    record: null as Uint8Array | null,
-    outputs: [] as Uint8Array[],
-    denials: [] as Uint8Array[],
-    samples: [] as Uint8Array[],
-  };
-  const undelivered: Partial<Record<OutputName, number>> = {};
+  const answers = new Answers();
   const written: Record<OutputName, Promise<void>> = { stdout: Promise.resolve(), stderr: Promise.resolve() };
   let isOpen = true;
-  let problem = "it ended without a record";
   let hurry = () => {};
   const hurried = new Promise<void>((resolve) => {
     hurry = resolve;
@@ -125,41 +114,36 @@ export async function connectDirect(
   const deliver = (name: OutputName, bytes: Uint8Array): void => {
     const descriptor = outputs[name === "stdout" ? 0 : 1] as number;
     written[name] = written[name].then(async () => {
-      if (undelivered[name] !== undefined) return;
+      if (answers.undelivered[name] !== undefined) return;
       try {
         await writeAll(descriptor, bytes, !isReady(descriptor));
       } catch (error) {
-        const errno = Buffer.alloc(4);
-        undelivered[name] = errnoOf(error as NodeJS.ErrnoException);
-        errno.writeUInt32LE(undelivered[name]);
-        send(messageOf(name, errno));
+        send(answers.refusal(name, error as NodeJS.ErrnoException));
       }
     });
   };
   const hear = messageReader(
-    ({ kind, payload }) => {
+    (message: Message) => {
+      const { kind, payload } = message;
       if (kind === "stdout" || kind === "stderr") deliver(kind, payload);
       else if (kind === "parked") take(true);
       else if (kind === "stdin") input.taken(Buffer.from(payload).readUInt32LE(0));
-      else if (kind === "output") messages.outputs.push(payload);
-      else if (kind === "denial") messages.denials.push(payload);
-      else if (kind === "sample") messages.samples.push(payload);
-      else if (kind === "record") messages.record = payload;
       else if (kind === "refused") drop();
+      else answers.take(message);
     },
     { maxPayloadBytes: wireMaxFrameBytes },
   );
   const listen = async (): Promise<void> => {
     const buffer = Buffer.allocUnsafe(bufferBytes);
     try {
-      for (let chunk = await next(control, buffer); chunk.length > 0 && messages.record === null; ) {
+      for (let chunk = await next(control, buffer); chunk.length > 0 && answers.record === null; ) {
         hear(chunk);
         // No more is read than is taken: so the program waits for a reader that is slow.
         await Promise.race([Promise.all([written.stdout, written.stderr]), hurried]);
-        if (messages.record === null) chunk = await next(control, buffer);
+        if (answers.record === null) chunk = await next(control, buffer);
       }
     } catch (error) {
-      problem = (error as Error).message;
+      answers.problem = (error as Error).message;
     }
     isOpen = false;
     closeSync(control);
@@ -182,15 +166,7 @@ export async function connectDirect(
   if (!isOurs) return null;
   const delivered = (): Promise<unknown> =>
     Promise.race([Promise.all([written.stdout, written.stderr]), hurried.then(() => pause(deliveryMs))]);
-  const outcome = exited.then(delivered).then(
-    (): LaunchOutcome => ({
-      ...messages,
-      terminal: null,
-      exitCode: null,
-      signal: null,
-      problem: messages.record === null ? problem : null,
-    }),
-  );
+  const outcome = exited.then(delivered).then(() => answers.outcome());
   return {
     path: launcher,
     tidiesItself: true,
@@ -208,7 +184,7 @@ export async function connectDirect(
       hurry();
     },
     drop,
-    undelivered: () => undelivered,
+    undelivered: () => answers.undelivered,
     exited,
     outcome,
   };
