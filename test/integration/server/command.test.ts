@@ -140,6 +140,7 @@ describe("a run through a server", () => {
     const pool = await servePool();
     const run = startBelljar(["run", "--", "head", "-c", "3000000", "/dev/zero"], { env: pool.env });
     run.stdout.pause();
+    // A slow reader is one that lets time go by; a shorter time would make the test easier, never wrong.
     await new Promise((resolve) => setTimeout(resolve, 300));
     run.stdout.resume();
     const { code, stdoutBytes } = await run.result;

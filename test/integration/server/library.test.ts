@@ -68,6 +68,7 @@ describe("a sandbox of the library's with a server", () => {
     const slow = new PassThrough({ highWaterMark: 1 });
     const run = sandbox.run(["cat"], { stdin: source(), onStdout: slow });
     await until(() => given > 0, { what: "the source to be asked" });
+    // That nothing more is asked for has no event: time enough for all of it, were nobody held up.
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(given).toBeLessThan(100);
     let size = 0;
