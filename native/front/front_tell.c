@@ -20,21 +20,6 @@ static void paint(struct front *front, const char *code, const char *text)
 		sink_text(&front->sink, "\033[0m");
 }
 
-/* Text of any bytes, as one line that steers no terminal. */
-static void add_printable(struct sink *sink, const char *text)
-{
-	const char *end = text + strlen(text);
-
-	while (text < end) {
-		char character[8] = { 0 }, shown[32];
-		struct text to = text_in(shown, sizeof(shown));
-
-		(void)utf8_put(utf8_take(&text, end, NULL), character);
-		utf8_add_printable(&to, character);
-		sink_text(sink, shown);
-	}
-}
-
 /* `belljar: MESSAGE`, then at most one `hint:` line. */
 static void say(struct front *front, const char *verdict, const char *message, const char *hint)
 {
@@ -44,13 +29,13 @@ static void say(struct front *front, const char *verdict, const char *message, c
 		sink_text(&front->sink, verdict);
 		sink_text(&front->sink, ": ");
 	}
-	add_printable(&front->sink, message);
+	(void)sink_printable(&front->sink, message);
 	sink_text(&front->sink, "\n");
 	if (!*hint)
 		return;
 	paint(front, "1", "hint:");
 	sink_text(&front->sink, " ");
-	add_printable(&front->sink, hint);
+	(void)sink_printable(&front->sink, hint);
 	sink_text(&front->sink, "\n");
 }
 
@@ -104,8 +89,8 @@ void front_warn(struct front *front)
 	for (uint32_t i = 0; i < warnings.count && !front->options.quiet; i++) {
 		paint(front, "33", "belljar:");
 		sink_text(&front->sink, " warning: ");
-		add_printable(&front->sink,
-			      report_word(report, plan_item(&report->words_part, warnings, wire_text, i)->text));
+		(void)sink_printable(&front->sink,
+				     report_word(report, plan_item(&report->words_part, warnings, wire_text, i)->text));
 		sink_text(&front->sink, "\n");
 	}
 	(void)sink_flush(&front->sink);

@@ -12,46 +12,17 @@ struct table {
 	size_t width;
 };
 
-/* As the command counts: units of UTF-16. */
-static size_t width_of(const char *text)
-{
-	const char *end = text + strlen(text);
-	size_t width = 0;
-
-	while (text < end)
-		width += utf8_take(&text, end, NULL) >= 0x10000 ? 2 : 1;
-	return width;
-}
-
-/* Returns how wide what it wrote is. */
-static size_t put_printable(struct sink *sink, const char *text)
-{
-	const char *end = text + strlen(text);
-	size_t width = 0;
-
-	while (text < end) {
-		char character[8] = { 0 }, shown[32];
-		struct text to = text_in(shown, sizeof(shown));
-
-		(void)utf8_put(utf8_take(&text, end, NULL), character);
-		utf8_add_printable(&to, character);
-		sink_text(sink, shown);
-		width += width_of(shown);
-	}
-	return width;
-}
-
 static void put_row(struct table *table, const char *prefix, const char *name, const char *value)
 {
 	size_t width;
 
 	sink_text(table->sink, "belljar: ");
-	sink_text(table->sink, prefix);
-	width = width_of(prefix) + put_printable(table->sink, name);
+	width = sink_printable(table->sink, prefix);
+	width += sink_printable(table->sink, name);
 	for (; width < table->width; width++)
 		sink_text(table->sink, " ");
 	sink_text(table->sink, "  ");
-	(void)put_printable(table->sink, value);
+	(void)sink_printable(table->sink, value);
 	sink_text(table->sink, "\n");
 }
 
@@ -166,8 +137,8 @@ void report_usage(struct sink *sink, const struct report *report, struct text *s
 
 	report_record(&record, report);
 	for (uint32_t i = 0; i < report->exec->files_out.count; i++)
-		if (strlen("out ") + width_of(source_of(report, i)) > table.width)
-			table.width = strlen("out ") + width_of(source_of(report, i));
+		if (strlen("out ") + utf8_width(source_of(report, i)) > table.width)
+			table.width = strlen("out ") + utf8_width(source_of(report, i));
 	if (report->words->writable_volumes.count && table.width < strlen("writable volume"))
 		table.width = strlen("writable volume");
 	text_add(&text, verdict_name(report_verdict(report)));

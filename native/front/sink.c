@@ -244,3 +244,20 @@ void json_base64(struct json *json, const uint8_t *bytes, size_t length)
 	}
 	sink_text(json->sink, "\"");
 }
+
+size_t sink_printable(struct sink *sink, const char *text)
+{
+	const char *end = text + strlen(text);
+	size_t width = 0;
+
+	while (text < end) {
+		char character[8] = { 0 }, shown[32];
+		struct text to = text_in(shown, sizeof(shown));
+
+		(void)utf8_put(utf8_take(&text, end, NULL), character);
+		utf8_add_printable(&to, character);
+		sink_text(sink, shown);
+		width += utf8_width(shown);
+	}
+	return width;
+}

@@ -18,6 +18,8 @@ struct sink {
 void sink_open(struct sink *sink, int fd, int signals);
 void sink_bytes(struct sink *sink, const char *bytes, size_t length);
 void sink_text(struct sink *sink, const char *text);
+/* Text of any bytes, as one line that steers no terminal. Returns how many columns wide what was written is. */
+size_t sink_printable(struct sink *sink, const char *text);
 /* 0 or a negative errno of any write so far. */
 int sink_flush(struct sink *sink);
 

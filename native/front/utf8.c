@@ -141,3 +141,14 @@ void utf8_add_printable(struct text *to, const char *text)
 			add_character(to, character);
 	}
 }
+
+/* As the command counts: units of UTF-16. */
+size_t utf8_width(const char *text)
+{
+	const char *end = text + strlen(text);
+	size_t width = 0;
+
+	while (text < end)
+		width += utf8_take(&text, end, NULL) >= 0x10000 ? 2 : 1;
+	return width;
+}

@@ -24,5 +24,7 @@ void utf8_add_lossy(struct text *to, const char *text, size_t length);
 bool utf8_json_unsafe(uint32_t character);
 /* Adds a text of any bytes as one line that steers no terminal: nothing moves, hides or recolours what is shown. */
 void utf8_add_printable(struct text *to, const char *text);
+/* How wide the command counts the text: units of UTF-16. */
+size_t utf8_width(const char *text);
 
 #endif
